@@ -1,0 +1,651 @@
+"""A Stripe account in memory: its clock, its objects, and the events that tell of their changes."""
+
+from __future__ import annotations
+
+import copy
+import heapq
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from random import Random
+from threading import RLock
+from typing import Any
+
+import orjson
+
+from .bulk import Bulk
+from .endpoints import COLLECTIONS, CONTAINED, EXPANDABLE, INCLUDABLE, PINNED_VERSION, Collection
+from .shelf import FIRST, LAST, Key, Shelf
+from .templates import TEMPLATES, Object, a_list, made_up_id, plain, plan_of, price_of
+from .versions import is_current, reshape
+
+RETENTION = 30 * 86_400
+INLINE = 10  # how much of a nested list comes with its object
+
+Tree = Mapping[str, Any]  # what to expand: {"customer": {"subscriptions": {}}}
+
+
+@dataclass(frozen=True)
+class Natural:
+    """The event that Stripe itself would send."""
+
+
+NATURAL = Natural()
+_NO_TREE: Tree = {}
+
+# Which list an object shows of others, and how these name it.
+_DERIVED = {
+    ("charge", "refunds"): ("refund", "charge", "/v1/charges/{}/refunds"),
+    ("invoice", "payments"): ("invoice_payment", "invoice", "/v1/invoice_payments?invoice={}"),
+    ("customer", "subscriptions"): ("subscription", "customer", "/v1/customers/{}/subscriptions"),
+}
+_NESTED_LISTS = {"invoice": ("lines",), "subscription": ("items",), "customer": ("sources", "tax_ids")}
+_EVENT_PREFIX = {"subscription": "customer.subscription", "dispute": "charge.dispute", "tax_id": "customer.tax_id"}
+_EVENT_PREFIX["discount"] = "customer.discount"
+_SILENT = {"balance_transaction", "payment_intent", "line_item", "subscription_item", "event", "payment_method"}
+
+
+class Account:
+    """What one key's mode shows of a Stripe account. Objects handed out are copies: change them with `update`.
+
+    With `now` the clock stands still until `advance`; without, it follows the real one. `live` and `test` are the
+    two modes of the same account; this one is the mode that `livemode` says.
+    """
+
+    def __init__(
+        self, now: int | None = None, *, seed: int = 0, id: str | None = None, livemode: bool = False
+    ) -> None:
+        self.random = Random(seed)
+        self.id = id or made_up_id("account", self.random)
+        self.livemode = livemode
+        self.default_version = PINNED_VERSION
+        self.prices_default = "active"
+        self.legacy_refund_events = False
+        self.payout_contents: dict[str, set[str]] = {}  # payout -> the balance transactions it paid out
+        self.lock = RLock()
+        self.collections: list[Collection] = list(COLLECTIONS)
+        self._fixed = now
+        self._offset = 0
+        self._shelves: dict[str, Shelf] = {}
+        self._sequence = 1 << 40  # above every index of a bulk
+        self._late: dict[str, int] = {}
+        self._pending: list[tuple[int, str]] = []
+        self._rendered: dict[Any, bytes] = {}
+        self._other: Account | None = None
+
+    # ------------------------------------------------------------------ clock and modes
+
+    @property
+    def now(self) -> int:
+        return (int(time.time()) if self._fixed is None else self._fixed) + self._offset
+
+    def advance(self, seconds: int) -> None:
+        with self.lock:
+            self._offset += int(seconds)
+            self._rendered.clear()
+
+    @property
+    def other(self) -> Account:
+        """The same account in the other mode."""
+        if self._other is None:
+            self._other = Account(self._fixed, seed=1, id=self.id, livemode=not self.livemode)
+            self._other._other = self
+        return self._other
+
+    @property
+    def live(self) -> Account:
+        return self if self.livemode else self.other
+
+    @property
+    def test(self) -> Account:
+        return self.other if self.livemode else self
+
+    # ------------------------------------------------------------------ collections
+
+    def add_collection(
+        self,
+        path: str,
+        object: str,
+        params: Iterable[str] = (),
+        *,
+        permission: str | None = None,
+        row: str | None = None,
+    ) -> Collection:
+        """A further list of the API. `params` are its filters, each compared with the field of its name."""
+        from .endpoints import Filter
+
+        filters = {name: Filter("is", name) for name in params if name != "created"}
+        collection = Collection(
+            path, object, filters, permission or f"{object}_read", row or object.replace("_", " ").title() + "s"
+        )
+        self.collections = [known for known in self.collections if known.path != path] + [collection]
+        return collection
+
+    def collection(self, stream: str) -> Collection:
+        for known in self.collections:
+            if stream in (known.stream, known.path):
+                return known
+        raise KeyError(stream)
+
+    def shelf(self, kind: str) -> Shelf:
+        found = self._shelves.get(kind)
+        if found is None:
+            found = self._shelves[kind] = Shelf(kind)
+        return found
+
+    def new_id(self, kind: str) -> str:
+        return made_up_id(kind, self.random)
+
+    # ------------------------------------------------------------------ changes
+
+    def create(
+        self,
+        kind: str,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        at: int | None = None,
+        inline: bool = False,
+        event: str | Natural | None = NATURAL,
+    ) -> Object:
+        """A new object: a realistic one, with `fields` in place of its own. Its natural events follow, unless `event`
+        names another or is None. An `inline` price, like an object of a test clock, is in no list."""
+        with self.lock:
+            made = self._create(kind, dict(fields or {}), at, inline, event)
+            return copy.deepcopy(made)
+
+    def _create(
+        self, kind: str, given: Object, at: int | None, inline: bool, event: str | Natural | None
+    ) -> Object:
+        created = given.get("created")
+        if created is None:
+            created = self.now if at is None else at
+        ident = given.get("id") or self.new_id(kind)
+        shelf = self.shelf(kind)
+        if shelf.get(ident) is not None:
+            raise ValueError(f"{kind} {ident!r} exists already")
+        self._from_owner(kind, given)
+        made = TEMPLATES.get(kind, plain(kind))(self.new_id, ident, created, given)
+        made |= given
+        made["id"], made["created"] = ident, created
+        if kind in ("subscription_item", "line_item"):
+            made.pop("created") if kind == "line_item" else None
+        if "livemode" in made:
+            made["livemode"] = self.livemode
+        for name in ("refunds", "payments", "subscriptions"):
+            made.pop(name, None) if (kind, name) in _DERIVED else None
+        self._put(kind, made, created, listed=not inline and not made.get("test_clock"))
+        if event is NATURAL:
+            for each in _on_create(made, self.legacy_refund_events):
+                self._natural(each, made, created)
+        elif isinstance(event, str):
+            self._natural(event, made, created)
+        self._follow_create(kind, made, created, inline, event is not None)
+        return made
+
+    def _from_owner(self, kind: str, given: Object) -> None:
+        """What a refund, a dispute or a payment takes over from the object that it belongs to."""
+        owner = None
+        if kind in ("refund", "dispute"):
+            owner = self.shelf("charge").get(given.get("charge", ""))
+        elif kind == "invoice_payment":
+            owner = self.shelf("invoice").get(given.get("invoice", ""))
+        if owner:
+            given.setdefault("currency", owner["currency"])
+            if kind != "invoice_payment":
+                given.setdefault("payment_intent", owner["payment_intent"])
+            if kind == "dispute":
+                given.setdefault("amount", owner["amount"])
+
+    def _put(self, kind: str, made: Object, created: int, *, listed: bool) -> None:
+        self._sequence += 1
+        self.shelf(kind).put(made, (created, self._sequence), listed=listed)
+        if kind == "balance_transaction" and made["status"] == "pending":
+            heapq.heappush(self._pending, (made["available_on"], made["id"]))
+        self._rendered.clear()
+
+    def _follow_create(self, kind: str, made: Object, created: int, inline: bool, tell: bool) -> None:
+        if kind == "refund" and made["status"] not in ("failed", "canceled"):
+            charge = self.shelf("charge").own(made["charge"])
+            if charge:
+                charge["amount_refunded"] += made["amount"]
+                charge["refunded"] = charge["amount_refunded"] >= charge["amount"]
+                if tell:
+                    self._natural("charge.refunded", charge, created)
+        if kind == "dispute":
+            charge = self.shelf("charge").own(made["charge"])
+            if charge:
+                charge["disputed"] = True
+        if kind == "price" and made["recurring"] and not inline and made["id"] not in self.shelf("plan").objects:
+            self._twin("plan", plan_of(made), created, tell)
+        if kind == "plan" and made["id"] not in self.shelf("price").objects:
+            given = price_of(made)
+            twin = TEMPLATES["price"](self.new_id, made["id"], created, given) | given
+            self._twin("price", twin, created, tell)
+
+    def _twin(self, kind: str, made: Object, created: int, tell: bool) -> None:
+        """Stripe shows a recurring price as a plan too, and a plan as a price, under one id."""
+        made["livemode"] = self.livemode
+        self._put(kind, made, created, listed=True)
+        if tell:
+            self._natural(f"{kind}.created", made, created)
+
+    def update(
+        self,
+        kind: str,
+        id: str,
+        fields: Mapping[str, Any],
+        event: str | Natural | None = NATURAL,
+        *,
+        at: int | None = None,
+    ) -> Object:
+        """Merges `fields` into the object: dicts key by key (a None in `metadata` takes a key out), all else whole."""
+        with self.lock:
+            when = self.now if at is None else at
+            obj = self.shelf(kind).own(id)
+            if obj is None:
+                raise KeyError(f"no {kind} {id!r}")
+            before = copy.deepcopy(obj)
+            given = dict(fields)
+            if kind in _NESTED_LISTS:
+                self._refill(kind, obj, given)
+            if kind == "product" and event is not None:
+                given.setdefault("updated", when)
+            moved = {name for index in (self.shelf(kind)._by,) for name in index if name in given}
+            key, listed = self.shelf(kind).keys.get(id), id in self.shelf(kind).keys
+            if moved and key:
+                self.shelf(kind).drop(id)
+                del self.shelf(kind).gone[id]
+            _merge(obj, given)
+            if moved and key:
+                self.shelf(kind).put(obj, key, listed=listed)
+            if kind == "balance_transaction" and obj["status"] == "pending":
+                heapq.heappush(self._pending, (obj["available_on"], id))
+            self._rendered.clear()
+            events = _on_update(before, obj) if event is NATURAL else [event] if isinstance(event, str) else []
+            for each in events:
+                previous = _difference(before, obj) if each.endswith(".updated") else None
+                self._natural(each, obj, when, previous)
+            self._update_twin(kind, obj, given, event is not None, when)
+            return copy.deepcopy(obj)
+
+    def _refill(self, kind: str, obj: Object, given: Object) -> None:
+        """Lines and items may be given as a plain list: each is filled like a new one."""
+        for name in _NESTED_LISTS[kind]:
+            if isinstance(given.get(name), list):
+                owner = {k: v for k, v in obj.items() if k in ("id", "customer", "currency")}
+                filled = TEMPLATES[kind](self.new_id, obj["id"], self.now, owner | {name: given[name]})
+                given[name] = filled[name] if kind != "customer" else a_list(obj[name]["url"], given[name])
+
+    def _update_twin(self, kind: str, obj: Object, given: Object, tell: bool, when: int) -> None:
+        twin = {"price": "plan", "plan": "price"}.get(kind)
+        mirrored = {k: v for k, v in given.items() if k in ("active", "nickname", "metadata", "product")}
+        if twin and mirrored and (other := self.shelf(twin).objects.get(obj["id"])):
+            before = copy.deepcopy(other)
+            _merge(other, mirrored)
+            if tell and before != other:
+                self._natural(f"{twin}.updated", other, when, _difference(before, other))
+
+    def delete(self, kind: str, id: str, *, at: int | None = None, event: str | Natural | None = NATURAL) -> None:
+        """Gone from lists, as Stripe deletes. A subscription is cancelled instead, and stays."""
+        with self.lock:
+            when = self.now if at is None else at
+            if kind == "subscription":
+                ended = {"status": "canceled", "canceled_at": when, "ended_at": when}
+                self.update(kind, id, ended, event, at=when)
+                return
+            if kind == "customer":
+                for its in self.shelf("subscription").belonging_to("customer", id):
+                    if its["status"] != "canceled":
+                        self.delete("subscription", its["id"], at=when)
+            shelf = self.shelf(kind)
+            last = shelf.own(id)
+            if last is None:
+                raise KeyError(f"no {kind} {id!r}")
+            shelf.drop(id)
+            self._rendered.clear()
+            final = last | {"product": {"active": False}, "coupon": {"valid": False}}.get(kind, {})
+            if event is NATURAL:
+                self._natural(f"{_EVENT_PREFIX.get(kind, kind)}.deleted", final, when)
+            elif isinstance(event, str):
+                self._natural(event, final, when)
+            twin = {"price": "plan", "plan": "price"}.get(kind)
+            if twin and id in self.shelf(twin).objects:
+                self.delete(twin, id, at=when, event=event)
+
+    # ------------------------------------------------------------------ events
+
+    def emit(
+        self,
+        type: str,
+        obj: Object | str,
+        *,
+        at: int | None = None,
+        api_version: str | None = None,
+        visible_at: int | None = None,
+        previous_attributes: Object | None = None,
+        **fields: Any,
+    ) -> Object:
+        """A raw event about an object, given whole or by its id. It is rendered now, in `api_version` or the account's
+        default, and stays so. With `visible_at` nobody sees it before that time."""
+        with self.lock:
+            if isinstance(obj, str):
+                found = self.find(obj)
+                if found is None:
+                    raise KeyError(f"nothing is called {obj!r}")
+                obj = found
+            made = self._event(type, obj, self.now if at is None else at, previous_attributes, api_version, fields)
+            if visible_at is not None:
+                self._late[made["id"]] = visible_at
+            return copy.deepcopy(made)
+
+    def _natural(self, type: str, obj: Object, at: int, previous: Object | None = None) -> None:
+        if at >= self.now - RETENTION:
+            self._event(type, obj, at, previous, None, {})
+
+    def _event(
+        self, type: str, obj: Object, at: int, previous: Object | None, version: str | None, fields: Object
+    ) -> Object:
+        version = version or self.default_version
+        shown = self.view(obj, version=version) if "object" in obj else obj
+        data: Object = {"object": orjson.loads(orjson.dumps(shown))}
+        if previous is not None:
+            data["previous_attributes"] = previous
+        ident = fields.pop("id", None) or self.new_id("event")
+        made = TEMPLATES["event"](self.new_id, ident, at, {}) | {
+            "api_version": version,
+            "data": data,
+            "livemode": self.livemode,
+            "request": {"id": self.new_id("request"), "idempotency_key": None},
+            "type": type,
+        }
+        made |= fields
+        self._put("event", made, at, listed=True)
+        return made
+
+    def is_visible(self, event: Object) -> bool:
+        due = self._late.get(event["id"])
+        return due is None or due <= self.now
+
+    # ------------------------------------------------------------------ what is there
+
+    def settle(self) -> None:
+        """Pending balance transactions whose day has come are available. No event tells of it."""
+        while self._pending and self._pending[0][0] <= self.now:
+            _, ident = heapq.heappop(self._pending)
+            found = self.shelf("balance_transaction").objects.get(ident)
+            if found and found["status"] == "pending" and found["available_on"] <= self.now:
+                found["status"] = "available"
+                self._rendered.clear()
+
+    def find(self, ident: str, kinds: Iterable[str] | None = None) -> Object | None:
+        for kind in kinds or self._shelves:
+            shelf = self._shelves.get(kind)
+            found = shelf.get(ident) if shelf else None
+            if found is not None:
+                return found
+        return None
+
+    def payment_of(self, owner: str) -> Object | None:
+        """The newest invoice payment of an invoice or of a payment intent."""
+        payments = self.shelf("invoice_payment")
+        found = payments.belonging_to("invoice", owner)
+        if not found and owner.startswith("pi_"):
+            found = [p for p in payments.objects.values() if p["payment"].get("payment_intent") == owner]
+        return found[0] if found else None
+
+    def objects(self, kind: str) -> list[Object]:
+        """All that a list could show, newest first, unexpanded."""
+        with self.lock:
+            self.settle()
+            return [self.view(obj) for obj in self.each(kind)]
+
+    def each(self, kind: str, after: Key = FIRST, before: Key = LAST, *, oldest_first: bool = False) -> Iterator[Object]:
+        """Stored objects in list order: not to be changed or handed out."""
+        shelf = self.shelf(kind)
+        oldest = self.now - RETENTION
+        if kind == "event":
+            after = max(after, (oldest, -math.inf))
+        for at in shelf.walk(after, before, oldest_first=oldest_first):
+            obj = shelf.bulk.object_at(at) if isinstance(at, int) and shelf.bulk else shelf.objects[str(at)]
+            if kind != "event" or self.is_visible(obj):
+                yield obj
+
+    def listed(self, stream: str, expand: Iterable[str] = (), nested: Iterable[str] = ()) -> dict[str, Object]:
+        """The truth of a collection, by id: what its list shows now if nothing is left out. `expand` names fields
+        without the leading `data.`; the lists named in `nested` come whole."""
+        whole = tuple(nested)
+        tree: dict[str, Any] = {}
+        kind = self.collection(stream).object
+        for path in [*expand, *(name for name in whole if name in INCLUDABLE.get(kind, ()))]:
+            branch = tree
+            for segment in path.removeprefix("data.").split("."):
+                branch = branch.setdefault(segment, {})
+        with self.lock:
+            self.settle()
+            return {
+                obj["id"]: orjson.loads(orjson.dumps(self.view(obj, tree, whole=whole))) for obj in self.each(kind)
+            }
+
+    # ------------------------------------------------------------------ how it looks
+
+    def view(
+        self, obj: Object, tree: Tree = _NO_TREE, *, version: str = PINNED_VERSION, whole: tuple[str, ...] = ()
+    ) -> Object:
+        """The object as an answer shows it: what has to be asked for is there only if `tree` asks, nested lists are cut
+        to ten unless `whole` names them. Parts of the stored object may be shared: not to be changed."""
+        kind = obj.get("object", "")
+        shown = dict(obj)
+        for name in INCLUDABLE.get(kind, ()):
+            if name not in tree:
+                shown.pop(name, None)
+        for name in _NESTED_LISTS.get(kind, ()):
+            if name in shown:
+                shown[name] = self._cut(shown[name], name in whole)
+        for name in tree:
+            if (kind, name) in _DERIVED:
+                shown[name] = self._derived(kind, name, obj["id"], name in whole)
+        self._view_contained(shown, kind, tree)
+        if tree:
+            self._grow(shown, tree, kind, "")
+        if not is_current(version):
+            shown = reshape(shown, version, self.find, self.payment_of)
+            if version < "2022-11-15" and kind == "charge" and "refunds" not in shown:
+                shown["refunds"] = self._derived(kind, "refunds", obj["id"], False)
+        return shown
+
+    @staticmethod
+    def _cut(items: Object, whole: bool) -> Object:
+        if whole or len(items["data"]) <= INLINE:
+            return dict(items)
+        return items | {"data": items["data"][:INLINE], "has_more": True}
+
+    def _derived(self, kind: str, name: str, owner: str, whole: bool) -> Object:
+        member, by, url = _DERIVED[kind, name]
+        found = self.shelf(member).belonging_to(by, owner)
+        if member == "subscription":
+            found = [each for each in found if each["status"] != "canceled"]
+        return self._cut(a_list(url.format(owner), found), whole)
+
+    def _view_contained(self, shown: Object, kind: str, tree: Tree) -> None:
+        for place in CONTAINED.get(kind, ()):
+            name, _, data = place.partition(".")
+            inside = shown.get(name)
+            if not inside:
+                continue
+            branch = tree.get(name, _NO_TREE)
+            if data == "data":
+                branch = branch.get("data", _NO_TREE)
+                shown[name] = inside | {"data": [self.view(each, branch) for each in inside["data"]]}
+            elif isinstance(inside, list):
+                shown[name] = [self.view(each, branch) for each in inside]
+            elif isinstance(inside, dict) and "object" in inside:
+                shown[name] = self.view(inside, branch)
+
+    def _grow(self, value: Object, tree: Tree, kind: str, prefix: str) -> None:
+        places = EXPANDABLE.get(kind, {})
+        for name, branch in tree.items():
+            at, inside = prefix + name, value.get(name)
+            if places.get(at):
+                value[name] = self._expanded(inside, branch, places[at])
+            elif at in places or f"{at}.data" in CONTAINED.get(kind, ()) or at in CONTAINED.get(kind, ()):
+                continue
+            elif isinstance(inside, dict):
+                value[name] = grown = dict(inside)
+                self._grow(grown, branch, kind, at + ".")
+            elif isinstance(inside, list):
+                value[name] = grown_all = [dict(each) for each in inside]
+                for each in grown_all:
+                    self._grow(each, branch, kind, at + ".")
+
+    def _expanded(self, value: Any, branch: Tree, targets: list[str]) -> Any:
+        if isinstance(value, list):
+            return [self._expanded(each, branch, targets) for each in value]
+        if not isinstance(value, str):
+            return value
+        found = self.find(value, targets)
+        if found is None and value in self.shelf(targets[0]).gone:
+            return {"id": value, "object": targets[0], "deleted": True}
+        return {"id": value, "object": targets[0]} if found is None else self.view(found, branch)
+
+    # ------------------------------------------------------------------ bytes
+
+    def page_items(self, kind: str, found: list[str | int], tree: Tree, key: Any, version: str) -> list[bytes]:
+        """The bytes of the objects of a page, indented as they stand in it. `key` names the tree and the version."""
+        shelf, cache = self.shelf(kind), self._rendered
+
+        def dumped(obj: Object) -> bytes:
+            shown = self.view(obj, tree, version=version)
+            return orjson.dumps(shown, option=orjson.OPT_INDENT_2).replace(b"\n", b"\n    ")
+
+        items = []
+        for at in found:
+            if isinstance(at, int) and shelf.bulk:
+                items.append(shelf.bulk.rendered(at, dumped, (self.id, key)))
+                continue
+            item = cache.get((kind, at, key))
+            if item is None:
+                item = cache[kind, at, key] = dumped(shelf.objects[str(at)])
+            items.append(item)
+        return items
+
+    def bulk(
+        self,
+        kind: str,
+        count: int,
+        *,
+        spread: str = "crowded",
+        since: int | None = None,
+        until: int | None = None,
+        fields: Mapping[str, Any] | None = None,
+        make: Callable[[str, int], Object] | None = None,
+    ) -> None:
+        """`count` objects that are made when they are read, in about eight bytes each; no events tell of them."""
+        template = TEMPLATES.get(kind, plain(kind))
+
+        def made(ident: str, created: int) -> Object:
+            given = dict(fields or {})
+            obj = template(self.new_id, ident, created, given) | given
+            if kind == "balance_transaction":
+                obj["status"] = "available"
+            return obj
+
+        with self.lock:
+            end = self.now - 3600 if until is None else until
+            start = end - 4 * 365 * 86_400 if since is None else since
+            self.shelf(kind).bulk = Bulk(kind, count, start, end, spread, make or made)
+            self._rendered.clear()
+
+
+def _merge(obj: Object, fields: Mapping[str, Any]) -> None:
+    for name, value in fields.items():
+        if isinstance(value, dict) and isinstance(obj.get(name), dict) and value.get("object") != "list":
+            merged = dict(obj[name])
+            _merge(merged, value)
+            obj[name] = {k: v for k, v in merged.items() if v is not None} if name == "metadata" else merged
+        else:
+            obj[name] = value
+
+
+def _difference(before: Object, after: Object) -> Object:
+    """What `previous_attributes` holds: the earlier values of what changed, nested objects by key, lists whole."""
+    told: Object = {}
+    for name in before.keys() | after.keys():
+        old, new = before.get(name), after.get(name)
+        if old == new or name in ("currency_options", "tiers", "sources", "tax_ids", "updated_by"):
+            continue
+        both = isinstance(old, dict) and isinstance(new, dict) and "object" not in old
+        told[name] = _difference(old, new) if both and old is not None and new is not None else old
+    return told
+
+
+def _on_create(obj: Object, legacy: bool) -> list[str]:
+    kind, status = obj["object"], obj.get("status")
+    if kind == "charge":
+        return [f"charge.{status}"]
+    if kind == "payment_intent":
+        return ["payment_intent.created", *_INTENT_EVENTS.get(str(status), [])]
+    if kind == "invoice":
+        return ["invoice.created", *_INVOICE_EVENTS.get(str(status), [])]
+    if kind == "refund":
+        return [] if legacy else ["refund.created"]
+    if kind == "invoice_payment":
+        return ["invoice_payment.paid"] if status == "paid" else []
+    if kind == "dispute":
+        closed = ["charge.dispute.closed"] if status in ("won", "lost", "warning_closed") else []
+        return ["charge.dispute.created", *closed]
+    if kind == "payout":
+        return ["payout.created", *([f"payout.{status}"] if status in ("paid", "failed", "canceled") else [])]
+    if kind in _SILENT:
+        return []
+    return [f"{_EVENT_PREFIX.get(kind, kind)}.created"]
+
+
+_INTENT_EVENTS = {
+    "succeeded": ["payment_intent.succeeded"],
+    "canceled": ["payment_intent.canceled"],
+    "processing": ["payment_intent.processing"],
+    "requires_action": ["payment_intent.requires_action"],
+    "requires_capture": ["payment_intent.amount_capturable_updated"],
+}
+_INVOICE_EVENTS = {
+    "open": ["invoice.finalized"],
+    "paid": ["invoice.finalized", "invoice.paid", "invoice.payment_succeeded"],
+    "void": ["invoice.finalized", "invoice.voided"],
+    "uncollectible": ["invoice.finalized", "invoice.marked_uncollectible"],
+}
+
+
+def _on_update(before: Object, after: Object) -> list[str]:
+    if before == after:
+        return []
+    kind, status = after["object"], after.get("status")
+    turned = before.get("status") != status
+    if kind == "payment_intent":
+        failed = turned and status == "requires_payment_method"
+        return ["payment_intent.payment_failed"] if failed else _INTENT_EVENTS.get(str(status), []) if turned else []
+    if kind == "subscription":
+        if turned and status == "canceled":
+            return ["customer.subscription.deleted"]
+        return ["customer.subscription.updated", *(["customer.subscription.paused"] if status == "paused" and turned else [])]
+    if kind == "invoice":
+        was_draft = before.get("status") == "draft"
+        more = [each for each in _INVOICE_EVENTS.get(str(status), []) if was_draft or each != "invoice.finalized"]
+        return ["invoice.updated", *(more if turned else [])]
+    if kind == "charge":
+        if turned and status in ("succeeded", "failed"):
+            return [f"charge.{status}"]
+        captured = after["captured"] and not before["captured"]
+        return ["charge.captured"] if captured else ["charge.updated"]
+    if kind == "refund":
+        failed = turned and status == "failed"
+        return ["refund.updated", "charge.refund.updated", *(["refund.failed"] if failed else [])]
+    if kind == "dispute":
+        if turned and status in ("won", "lost", "warning_closed"):
+            return ["charge.dispute.updated", "charge.dispute.closed"]
+        return ["charge.dispute.updated"]
+    if kind == "payout":
+        return ["payout.updated", *([f"payout.{status}"] if turned and status in ("paid", "failed", "canceled") else [])]
+    if kind in _SILENT:
+        return []
+    return [f"{_EVENT_PREFIX.get(kind, kind)}.updated"]

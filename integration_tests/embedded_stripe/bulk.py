@@ -1,0 +1,97 @@
+"""Hundreds of thousands of alike objects that cost a few bytes each: made when they are read, from their index."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+
+Object = dict[str, Any]
+
+_ID, _CREATED, _AMOUNT, _CUSTOMER = "@bulk-id@", 1_111_111_111, 999_999_937, "@bulk-customer@"
+_HOLES = (_ID, str(_CREATED), str(_AMOUNT), _CUSTOMER)
+_SCRAMBLE, _WORD = 0x9E3779B97F4A7C15, 1 << 64
+_UNSCRAMBLE = pow(_SCRAMBLE, -1, _WORD)
+_PREFIX = {"charge": "ch_3Bulk", "invoice": "in_1Bulk", "balance_transaction": "txn_3Bulk", "event": "evt_1Bulk"}
+
+
+class Bulk:
+    """`count` objects of one kind between two times, evenly or, as in a growing account, crowded towards the end.
+    Ids and times depend on nothing else. `hidden` holds the indices that were changed or deleted since."""
+
+    def __init__(
+        self, kind: str, count: int, since: int, until: int, spread: str, make: Callable[[str, int], Object]
+    ) -> None:
+        self.kind, self.count = kind, count
+        self.prefix = _PREFIX.get(kind, f"{kind[:3]}_Bulk")
+        self.make = make
+        self.created = array("L", self._times(since, until, spread))
+        self.hidden: set[int] = set()
+        self._masks: dict[Any, bytes] = {}
+
+    def _times(self, since: int, until: int, spread: str) -> Iterator[int]:
+        span, last = until - since, max(self.count - 1, 1)
+        if spread == "even":
+            return (since + span * i // last for i in range(self.count))
+        if spread != "crowded":
+            raise ValueError(f"spread is 'even' or 'crowded', not {spread!r}")
+        steepness = 7.0
+        top = math.expm1(steepness)
+        log = math.log1p
+        return (since + int(span * log(i * top / last) / steepness) for i in range(self.count))
+
+    def id_at(self, index: int) -> str:
+        return f"{self.prefix}{index * _SCRAMBLE % _WORD:016x}"
+
+    def index_of(self, ident: str) -> int | None:
+        if not ident.startswith(self.prefix):
+            return None
+        try:
+            index = int(ident[len(self.prefix) :], 16) * _UNSCRAMBLE % _WORD
+        except ValueError:
+            return None
+        return index if index < self.count and index not in self.hidden and self.id_at(index) == ident else None
+
+    def _values(self, index: int) -> tuple[bytes, bytes, bytes, bytes]:
+        return (
+            self.id_at(index).encode(),
+            b"%d" % self.created[index],
+            b"%d" % (500 + index * 37 % 90_000),
+            b"cus_Bulk%06d" % (index % 5000),
+        )
+
+    def template(self) -> Object:
+        """The object with holes, for whoever renders: what fills them is alike in every field but four."""
+        made = self.make(_ID, _CREATED)
+        if "amount" in made:
+            made |= {name: _AMOUNT for name in ("amount", "amount_captured", "net") if name in made}
+        if "customer" in made:
+            made["customer"] = _CUSTOMER
+        return made
+
+    def rendered(self, index: int, render: Callable[[Object], bytes], key: Any) -> bytes:
+        """The bytes of one object. `render` is asked once a `key`."""
+        mask = self._masks.get(key)
+        if mask is None:
+            text = render(self.template()).replace(b"%", b"%%")
+            for name, hole in zip(("id", "created", "amount", "customer"), _HOLES, strict=True):
+                text = text.replace(hole.encode(), f"%({name})b".encode())
+            mask = self._masks[key] = text
+        ident, created, amount, customer = self._values(index)
+        return mask % {b"id": ident, b"created": created, b"amount": amount, b"customer": customer}
+
+    def object_at(self, index: int) -> Object:
+        made: Object = orjson.loads(self.rendered(index, orjson.dumps, "whole"))
+        return made
+
+    def first_at(self, created: float, index: float = -1) -> int:
+        """The first index whose (created, index) is not before the given pair."""
+        if created in (math.inf, -math.inf):
+            return self.count if created > 0 else 0
+        start = bisect_left(self.created, created)
+        end = bisect_left(self.created, created + 1)
+        return int(min(max(start, index), end))

@@ -1,0 +1,208 @@
+"""What Stripe says when it refuses: the status and the body of each kind of error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class StripeError(Exception):
+    """An answer that is no success. `authenticated` errors carry a link to the request's log, as Stripe's do."""
+
+    status: int
+    message: str
+    code: str | None = None
+    param: str | None = None
+    type: str = "invalid_request_error"
+    headers: dict[str, str] = field(default_factory=dict)
+    authenticated: bool = True
+    request_id: bool = True
+
+    def body(self, log_url: str | None) -> dict[str, Any]:
+        error: dict[str, Any] = {}
+        if self.code:
+            error["code"] = self.code
+            error["doc_url"] = f"https://stripe.com/docs/error-codes/{self.code.replace('_', '-')}"
+        error["message"] = self.message
+        if self.param:
+            error["param"] = self.param
+        if self.authenticated and log_url and 400 <= self.status < 500:
+            error["request_log_url"] = log_url
+        error["type"] = self.type
+        return {"error": error}
+
+
+def masked(key: str) -> str:
+    """A key as Stripe repeats it in a message: its prefix and its end, stars between."""
+    shown = 6 if len(key) > 100 else 4
+    if len(key) <= 8 + shown:
+        return key[:3] + "*" * max(len(key) - 3, 1)
+    return key[:8] + "*" * (len(key) - 8 - shown) + key[-shown:]
+
+
+def no_key() -> StripeError:
+    return StripeError(
+        401,
+        "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer "
+        "auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication for "
+        "details, or we can help at https://support.stripe.com/.",
+        authenticated=False,
+    )
+
+
+def invalid_key(key: str) -> StripeError:
+    return StripeError(401, f"Invalid API Key provided: {masked(key)}", authenticated=False)
+
+
+def expired_key(key: str) -> StripeError:
+    return StripeError(401, f"Expired API Key provided: {masked(key)}", "api_key_expired", authenticated=False)
+
+
+def other_address(address: str) -> StripeError:
+    return StripeError(
+        401, f"The API key provided does not allow requests from your IP address ({address}).", authenticated=False
+    )
+
+
+def publishable_key() -> StripeError:
+    return StripeError(
+        403,
+        "This API call cannot be made with a publishable API key. Please use a secret API key. You can find a list "
+        "of your API keys at https://dashboard.stripe.com/account/apikeys.",
+        "secret_key_required",
+        authenticated=False,
+    )
+
+
+def permission_denied(key: str, key_id: str, account: str, row: str, permission: str) -> StripeError:
+    return StripeError(
+        403,
+        f"Permission denied. The provided key '{masked(key)}' does not have the required permissions for this endpoint "
+        f"on account '{account}'. Enabling \"{row} Read\" ('{permission}') permissions on this key would allow this "
+        f"request to continue. You can edit permissions at https://dashboard.stripe.com/b/{account}"
+        f"?destination=%2Fapikeys%2F{key_id}%2Fedit",
+        "more_permissions_required",
+    )
+
+
+def account_not_connected(key: str, account: str) -> StripeError:
+    return StripeError(
+        403,
+        f"The provided key '{masked(key)}' does not have access to account '{account}' (or that account does not "
+        "exist). Application access may have been revoked.",
+        "account_invalid",
+    )
+
+
+def not_a_platform() -> StripeError:
+    return StripeError(
+        403,
+        "Only Stripe Connect platforms can work with other accounts. If you specified a client_id parameter, make "
+        "sure it's correct.",
+        "platform_account_required",
+    )
+
+
+def bad_version(version: str) -> StripeError:
+    return StripeError(400, f"Invalid Stripe API version: {version}", authenticated=False)
+
+
+def no_such(kind: str, identifier: str, param: str, *, status: int = 404, elsewhere: str | None = None) -> StripeError:
+    """`elsewhere` is the mode, "live" or "test", in which an object of that id does exist."""
+    message = f"No such {kind}: '{identifier}'"
+    if elsewhere:
+        used = "test" if elsewhere == "live" else "live"
+        message += (
+            f"; a similar object exists in {elsewhere} mode, but a {used} mode key was used to make this request."
+        )
+    return StripeError(status, message, "resource_missing", param)
+
+
+def aged_out(event: str, param: str, status: int) -> StripeError:
+    return StripeError(
+        status,
+        f"Event '{event}' is no longer available because it's aged out of our retention policy",
+        "resource_missing",
+        param,
+    )
+
+
+def unknown_parameter(name: str) -> StripeError:
+    return StripeError(400, f"Received unknown parameter: {name}", "parameter_unknown", name)
+
+
+def missing_parameter(name: str) -> StripeError:
+    return StripeError(400, f"Missing required param: {name}.", "parameter_missing", name)
+
+
+def empty_parameter(name: str) -> StripeError:
+    return StripeError(
+        400,
+        f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset a parameter; "
+        f"however '{name}' cannot be unset. You should remove '{name}' from your request or supply a non-empty value.",
+        "parameter_invalid_empty",
+        name,
+    )
+
+
+def bad_integer(name: str, value: str) -> StripeError:
+    return StripeError(400, f"Invalid integer: {value}", "parameter_invalid_integer", name)
+
+
+def bad_boolean(name: str, value: str) -> StripeError:
+    return StripeError(400, f"Invalid boolean: {value}", None, name)
+
+
+def bad_choice(name: str, allowed: tuple[str, ...]) -> StripeError:
+    return StripeError(400, f"Invalid {name}: must be one of {', '.join(allowed[:-1])}, or {allowed[-1]}", None, name)
+
+
+def both_cursors() -> StripeError:
+    return StripeError(
+        400, "Received both starting_after and ending_before parameters. Please pass in only one."
+    )
+
+
+def not_expandable(field_name: str, *, hint: str | None = None) -> StripeError:
+    message = f"This property cannot be expanded ({field_name})."
+    if hint:
+        message += f" You may want to try expanding '{hint}' instead."
+    return StripeError(400, message)
+
+
+def too_deep(path: str) -> StripeError:
+    return StripeError(400, f"You cannot expand more than 4 levels of a property. Property: {path}")
+
+
+def wrong_path(method: str, path: str) -> StripeError:
+    return StripeError(
+        404,
+        f"Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs or we can help at "
+        "https://support.stripe.com/.",
+    )
+
+
+def rate_limited(livemode: bool, reason: str | None) -> StripeError:
+    message = (
+        "Request rate limit exceeded. Learn more about rate limits here https://stripe.com/docs/rate-limits."
+        if livemode
+        else "Testmode request rate limit exceeded, the rate limits in testmode are lower than livemode. You can learn "
+        "more about rate limits here https://stripe.com/docs/rate-limits."
+    )
+    headers = {"Stripe-Rate-Limited-Reason": reason} if reason else {}
+    return StripeError(429, message, "rate_limit", headers=headers)
+
+
+def locked() -> StripeError:
+    return StripeError(
+        429,
+        "This object can't be accessed right now because another API request or Stripe process is currently accessing "
+        "it. If you see this error intermittently, retry the request.",
+        "lock_timeout",
+        request_id=False,
+    )
+
+
+def went_wrong(status: int = 500) -> StripeError:
+    return StripeError(status, "An unknown error occurred", type="api_error")

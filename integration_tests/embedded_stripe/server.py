@@ -1,0 +1,539 @@
+"""The HTTP server: keys, limits, faults, the log of requests, and the control interface for other processes."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+import secrets
+import socket
+import string
+import struct
+import threading
+import time
+import zlib
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from . import errors
+from .account import Account
+from .api import Call, Query, Route, answer, page, parsed, route
+from .endpoints import IMPLIED_PERMISSIONS, PERMISSIONS, VERSIONS
+from .errors import StripeError
+from .faults import Fault
+
+_CHARACTERS = string.ascii_letters + string.digits
+_HTML = b"<html>\n<head><title>503 Service Temporarily Unavailable</title></head>\n<body>nginx</body>\n</html>\n"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it came. `at` is monotonic; the key shows only its end."""
+
+    method: str
+    path: str
+    query: Query
+    headers: dict[str, str]
+    status: int
+    at: float
+    key_suffix: str
+
+
+@dataclass
+class Key:
+    """`permissions` is None for a secret key, which may read all."""
+
+    token: str
+    livemode: bool
+    permissions: set[str] | None = None
+    state: str = "good"
+    ident: str = field(default_factory=lambda: "mk_1" + secrets.token_hex(10))
+
+    def require(self, permission: str, row: str, account: Account) -> None:
+        if self.permissions is None or not permission:
+            return
+        held = {each.removeprefix("rak_").replace("_write", "_read") for each in self.permissions}
+        for each in tuple(held):
+            held |= IMPLIED_PERMISSIONS.get(each, set())
+        if permission not in held:
+            raise errors.permission_denied(self.token, self.ident, account.id, row, permission)
+
+
+@dataclass
+class _Reply:
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+    request_id: bool = True
+
+
+@dataclass
+class _Incoming:
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    address: str
+    at: float
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> Query:
+        return parsed(self.target.partition("?")[2])
+
+
+class _Limits:
+    """Stripe's rate limits, kept strictly: no second, wherever it begins, holds more than allowed."""
+
+    def __init__(self) -> None:
+        self.per_second: float | None = None
+        self.per_endpoint: float | None = None
+        self.tell_reason = True
+        self._times: dict[tuple[str, bool, str], deque[float]] = {}
+
+    def admit(self, account: Account, operation: str) -> None:
+        now = time.monotonic()
+        checks = [(self.per_second, "", "global-rate"), (self.per_endpoint, operation, "endpoint-rate")]
+        taken = []
+        for limit, name, reason in checks:
+            if limit is None:
+                continue
+            times = self._times.setdefault((account.id, account.livemode, name), deque())
+            while times and times[0] <= now - 1:
+                times.popleft()
+            if len(times) >= limit:
+                raise errors.rate_limited(account.livemode, reason if self.tell_reason else None)
+            taken.append(times)
+        for times in taken:
+            times.append(now)
+
+
+class StripeServer:
+    """`with StripeServer(account) as server:` serves the account at `server.url`, on a port of the loopback.
+
+    `secret_key` reads its test mode or, if the account is a live one, still the mode that its prefix tells.
+    """
+
+    def __init__(
+        self, account: Account, *, latency: float = 0.0, gzip: bool = True, port: int = 0, host: str = "127.0.0.1"
+    ) -> None:
+        self.account = account
+        self.latency, self.gzip = latency, gzip
+        self.connected: dict[str, Account] = {}
+        self.requests: list[Request] = []
+        self.faults: list[Fault] = []
+        self.keys: dict[str, Key] = {}
+        self._limits = _Limits()
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._sockets: set[socket.socket] = set()
+        self.secret_key = self._new_key("sk_test_", None)
+        self.live_key = self._new_key("sk_live_", None)
+        self._host, self._port = host, port
+
+    # ------------------------------------------------------------------ start and stop
+
+    def start(self) -> StripeServer:
+        self._listener = socket.create_server((self._host, self._port), backlog=256)
+        self._port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, name="embedded-stripe", daemon=True).start()
+        return self
+
+    def stop(self) -> None:
+        self._stopped.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            sockets = list(self._sockets)
+        for each in sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> StripeServer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._host}:{self._port}"
+
+    # ------------------------------------------------------------------ keys and accounts
+
+    def _new_key(self, prefix: str, permissions: Iterable[str] | None) -> str:
+        token = prefix + "".join(secrets.choice(_CHARACTERS) for _ in range(99))
+        held = None if permissions is None else set(permissions)
+        self.keys[token] = Key(token, "_live_" in prefix, held)
+        return token
+
+    def restricted_key(self, permissions: Iterable[str] | None = None, *, live: bool = False) -> str:
+        """A new key that may read what `permissions` ("charge_read", …) say; by default all that the lists need."""
+        every = {permission for permission, _ in PERMISSIONS.values()}
+        return self._new_key("rk_live_" if live else "rk_test_", every if permissions is None else permissions)
+
+    def add_key(self, token: str, permissions: Iterable[str] | None = None) -> str:
+        """A key of the caller's own choice."""
+        self.keys[token] = Key(token, "_live_" in token, None if permissions is None else set(permissions))
+        return token
+
+    def revoke(self, key: str) -> None:
+        self.keys[key].state = "revoked"
+
+    def expire(self, key: str) -> None:
+        self.keys[key].state = "expired"
+
+    def bind_ip(self, key: str) -> None:
+        """The key works from some other address only."""
+        self.keys[key].state = "bound"
+
+    def restore(self, key: str) -> None:
+        self.keys[key].state = "good"
+
+    def allow(self, key: str, permission: str) -> None:
+        held = self.keys[key].permissions
+        if held is not None:
+            held.add(permission)
+
+    def forbid(self, key: str, permission: str) -> None:
+        """Also makes a secret key into one that may read all but this."""
+        found = self.keys[key]
+        if found.permissions is None:
+            found.permissions = {each for each, _ in PERMISSIONS.values()}
+        found.permissions.discard(permission)
+
+    def connect(self, ident: str, account: Account) -> None:
+        """A connected account, read with the header `Stripe-Account`."""
+        account.id = ident
+        self.connected[ident] = account
+
+    # ------------------------------------------------------------------ limits, faults, log
+
+    def limit(
+        self, per_second: float | None = None, per_endpoint: float | None = None, *, tell_reason: bool = True
+    ) -> None:
+        """429 beyond so many requests in any one second, in all and for each endpoint, of one account."""
+        self._limits.per_second, self._limits.per_endpoint = per_second, per_endpoint
+        self._limits.tell_reason = tell_reason
+
+    def fault(self, fault: Fault | str, **options: Any) -> Fault:
+        made = Fault(fault, **options) if isinstance(fault, str) else fault
+        with self._lock:
+            self.faults.append(made)
+        return made
+
+    def clear_faults(self) -> None:
+        with self._lock:
+            self.faults.clear()
+
+    def clear_requests(self) -> None:
+        with self._lock:
+            self.requests.clear()
+
+    # ------------------------------------------------------------------ connections
+
+    def _accept(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                connection, address = self._listener.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._lock:
+                self._sockets.add(connection)
+            threading.Thread(target=self._serve, args=(connection, address[0]), daemon=True).start()
+
+    def _serve(self, connection: socket.socket, address: str) -> None:
+        try:
+            buffer = b""
+            while not self._stopped.is_set():
+                while (end := buffer.find(b"\r\n\r\n")) < 0:
+                    chunk = connection.recv(65536)
+                    if not chunk:
+                        return
+                    buffer += chunk
+                head, buffer = buffer[:end].decode("latin-1"), buffer[end + 4 :]
+                at = time.monotonic()
+                first, *lines = head.split("\r\n")
+                method, target, _ = first.split(" ", 2)
+                headers = {name.strip().lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
+                length = int(headers.get("content-length", 0))
+                while len(buffer) < length:
+                    buffer += connection.recv(65536)
+                body, buffer = buffer[:length], buffer[length:]
+                incoming = _Incoming(method, target, headers, body, address, at)
+                if not self._answer(connection, incoming) or headers.get("connection", "").lower() == "close":
+                    return
+        except (OSError, ValueError):
+            pass
+        finally:
+            with self._lock:
+                self._sockets.discard(connection)
+            connection.close()
+
+    def _answer(self, connection: socket.socket, incoming: _Incoming) -> bool:
+        """Answers, as its faults have it; false if the connection ends with that."""
+        if incoming.path.startswith("/_control/"):
+            self._send(connection, incoming, self._control(incoming))
+            return True
+        fault = self._fault_for(incoming)
+        if fault and fault.kind == "reset_before":
+            self._log(incoming, 0)
+            return _reset(connection)
+        if fault and fault.kind == "hang":
+            self._log(incoming, 0)
+            self._stopped.wait()
+            return False
+        reply = self._reply(incoming, fault)
+        self._log(incoming, reply.status)
+        wait = self.latency + (fault.seconds if fault and fault.kind == "slow" else 0)
+        if wait:
+            self._stopped.wait(max(0.0, wait - (time.monotonic() - incoming.at)))
+        return self._send(connection, incoming, reply, fault)
+
+    def _fault_for(self, incoming: _Incoming) -> Fault | None:
+        if not self.faults:
+            return None
+        seen = self._as_request(incoming, 0)
+        with self._lock:
+            return next((fault for fault in self.faults if fault.strikes(incoming.target, seen)), None)
+
+    def _as_request(self, incoming: _Incoming, status: int) -> Request:
+        headers = {name: value for name, value in incoming.headers.items() if name != "authorization"}
+        token = _token(incoming.headers.get("authorization", ""))
+        suffix = token[-4:] if token else ""
+        return Request(incoming.method, incoming.path, incoming.query, headers, status, incoming.at, suffix)
+
+    def _log(self, incoming: _Incoming, status: int) -> None:
+        self.requests.append(self._as_request(incoming, status))
+
+    # ------------------------------------------------------------------ replies
+
+    def _reply(self, incoming: _Incoming, fault: Fault | None) -> _Reply:
+        account = self.account
+        try:
+            key, account = self._admitted(incoming)
+            version = incoming.headers.get("stripe-version", account.default_version)
+            if version not in VERSIONS:
+                raise errors.bad_version(version)
+            to = route(account, incoming.path)
+            if incoming.method != "GET" or to is None:
+                raise errors.wrong_path(incoming.method, incoming.path)
+            with self._lock:
+                self._limits.admit(account, to.operation)
+            reply = self._failed(fault, key, account, to) if fault else None
+            if reply is None:
+                query = incoming.query
+                if fault and fault.kind == "repeat_page":
+                    query = [pair for pair in query if pair[0] not in ("starting_after", "ending_before")]
+                with account.lock:
+                    body = answer(Call(account, incoming.target, query, version, key), to)
+                if fault and fault.kind == "empty_page_with_more":
+                    body = page([], True, incoming.path)
+                reply = _Reply(200, body)
+        except StripeError as error:
+            reply = self._refusal(error, account)
+            version = incoming.headers.get("stripe-version", account.default_version)
+        reply.headers["Stripe-Version"] = version if version in VERSIONS else account.default_version
+        return reply
+
+    def _refusal(self, error: StripeError, account: Account) -> _Reply:
+        request = f"req_{secrets.token_hex(7)}"
+        mode = "" if account.livemode else "test/"
+        log_url = f"https://dashboard.stripe.com/{account.id}/{mode}workbench/logs?object={request}"
+        body = orjson.dumps(error.body(log_url), option=orjson.OPT_INDENT_2) + b"\n"
+        headers = dict(error.headers) | ({"Request-Id": request} if error.request_id else {})
+        return _Reply(error.status, body, headers, request_id=error.request_id)
+
+    def _failed(self, fault: Fault, key: Key, account: Account, to: Route) -> _Reply | None:
+        """The answer of a fault that has one of its own."""
+        kind = fault.kind
+        if kind == "rate_limit":
+            return self._refusal(errors.rate_limited(account.livemode, fault.reason), account)
+        if kind == "lock_timeout":
+            return self._refusal(errors.locked(), account)
+        if kind == "revoked":
+            return self._refusal(errors.invalid_key(key.token), account)
+        if kind == "permission":
+            collection = to.collection
+            row, permission = (collection.row, collection.permission) if collection else ("Accounts", "account_read")
+            error = errors.permission_denied(key.token, key.ident, account.id, row, permission)
+            return self._refusal(error, account)
+        if kind == "not_json":
+            return _Reply(200, _HTML, content_type="text/html")
+        if kind == "empty_200":
+            return _Reply(200, b"")
+        if kind == "redirect":
+            return _Reply(302, b"", {"Location": fault.location or f"{self.url}/elsewhere"})
+        if kind == "status":
+            reply = self._refusal(
+                StripeError(fault.status, fault.message or "An unknown error occurred", fault.code)
+                if fault.message or fault.code or fault.status < 500
+                else errors.went_wrong(fault.status),
+                account,
+            )
+            if fault.body == "html":
+                reply.body, reply.content_type = _HTML, "text/html"
+            elif fault.body == "empty":
+                reply.body = b""
+            reply.headers |= fault.headers
+            return reply
+        return None
+
+    def _admitted(self, incoming: _Incoming) -> tuple[Key, Account]:
+        token = _token(incoming.headers.get("authorization", ""))
+        if not token:
+            raise errors.no_key()
+        if re.match(r"pk_(test|live)_", token):
+            raise errors.publishable_key()
+        key = self.keys.get(token)
+        if key is None or key.state == "revoked":
+            raise errors.invalid_key(token)
+        if key.state == "expired":
+            raise errors.expired_key(token)
+        if key.state == "bound":
+            raise errors.other_address(incoming.address)
+        account = self.account
+        named = incoming.headers.get("stripe-account")
+        if named and named != account.id:
+            if not self.connected:
+                raise errors.not_a_platform()
+            if named not in self.connected:
+                raise errors.account_not_connected(token, named)
+            account = self.connected[named]
+        return key, account.live if key.livemode else account.test
+
+    # ------------------------------------------------------------------ sending
+
+    def _send(
+        self, connection: socket.socket, incoming: _Incoming, reply: _Reply, fault: Fault | None = None
+    ) -> bool:
+        kind = fault.kind if fault else ""
+        body = reply.body[: len(reply.body) * 2 // 3] if kind == "cut_body" else reply.body
+        zipped = self.gzip and "gzip" in incoming.headers.get("accept-encoding", "") and len(body) > 200
+        if zipped:
+            packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+            body = packer.compress(body) + packer.flush()
+        if kind == "gzip_broken":
+            body = body[: len(body) // 2]
+        headers = {
+            "Server": "nginx",
+            "Date": formatdate(self.account.now, usegmt=True),
+            "Content-Type": reply.content_type,
+            "Content-Length": str(len(body)),
+            "Connection": "keep-alive",
+        }
+        if reply.request_id:
+            headers["Request-Id"] = f"req_{secrets.token_hex(7)}"
+        if zipped:
+            headers["Content-Encoding"] = "gzip"
+        headers |= reply.headers
+        reason = HTTPStatus(reply.status).phrase if reply.status in HTTPStatus._value2member_map_ else "Unknown"
+        lines = [f"HTTP/1.1 {reply.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
+        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+        if kind == "reset_inside":
+            connection.sendall(head + body[: len(body) // 2])
+            time.sleep(0.01)  # lets the first half arrive: a reset overtakes what is still under way
+            return _reset(connection)
+        if kind == "short_body":
+            connection.sendall(head + body[: len(body) // 2])
+            return False
+        if kind == "trickle":
+            connection.sendall(head)
+            for at in range(len(body)):
+                connection.sendall(body[at : at + 1])
+                if self._stopped.wait(fault.seconds if fault else 0):
+                    return False
+            return True
+        connection.sendall(head + body)
+        return True
+
+    # ------------------------------------------------------------------ control
+
+    def _control(self, incoming: _Incoming) -> _Reply:
+        name = urlsplit(incoming.path).path.removeprefix("/_control/")
+        try:
+            given = orjson.loads(incoming.body) if incoming.body else {}
+            for key, value in incoming.query:
+                bare = key.removesuffix("[]")
+                if bare in ("expand", "nested"):
+                    given.setdefault(bare, []).extend(filter(None, value.split(",")))
+                else:
+                    given[bare] = value
+            return _Reply(200, orjson.dumps(self._controlled(name, given), default=str))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            problem = {"error": f"{type(error).__name__}: {error}"}
+            return _Reply(400, orjson.dumps(problem))
+
+    def _controlled(self, name: str, given: dict[str, Any]) -> Any:
+        account = self.connected.get(given.pop("account", ""), self.account)
+        if given.pop("live", False) and name not in ("restricted_key",):
+            account = account.live
+        if name in ("create", "update", "delete", "emit", "listed", "bulk"):
+            if name == "create":
+                return account.create(given.pop("object"), given.pop("fields", None), **given)
+            if name == "update":
+                return account.update(given.pop("object"), given.pop("id"), given.pop("fields"), **given)
+            if name == "delete":
+                return account.delete(given.pop("object"), given.pop("id"), **given)
+            if name == "emit":
+                return account.emit(given.pop("type"), given.pop("object"), **given)
+            if name == "bulk":
+                return account.bulk(given.pop("object"), **given)
+            return account.listed(**given)
+        if name == "advance":
+            account.advance(int(given["seconds"]))
+            return {"now": account.now}
+        if name == "settings":
+            for setting in ("default_version", "prices_default", "legacy_refund_events"):
+                if setting in given:
+                    setattr(account, setting, given[setting])
+            self.latency = given.get("latency", self.latency)
+            return {"now": account.now, "id": account.id, "default_version": account.default_version}
+        if name == "fault":
+            return asdict(self.fault(Fault(**given)))
+        if name == "connect":
+            self.connect(given["id"], Account(account._fixed))
+            return {"id": given["id"]}
+        if name == "keys":
+            return {"secret_key": self.secret_key, "live_key": self.live_key}
+        if name == "restricted_key":
+            return {"key": self.restricted_key(**given)}
+        if name == "requests":
+            return [asdict(request) for request in self.requests]
+        if name in ("clear_faults", "clear_requests", "limit", "revoke", "expire", "bind_ip", "restore", "allow", "forbid"):
+            getattr(self, name)(**given)
+            return {}
+        raise KeyError(f"no control is called {name!r}")
+
+
+def _token(authorization: str) -> str:
+    scheme, _, rest = authorization.partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(rest).decode().partition(":")[0]
+        except ValueError:
+            return ""
+    return rest.strip() if scheme.lower() == "bearer" else ""
+
+
+def _reset(connection: socket.socket) -> bool:
+    """Ends the connection with a RST instead of a FIN."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+    return False

@@ -1,0 +1,116 @@
+"""The objects of one kind in the order in which Stripe lists them."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
+from typing import Any
+
+from .bulk import Bulk
+
+Object = dict[str, Any]
+Key = tuple[float, float]  # created, then the order in which objects of one second were made
+
+FIRST: Key = (-math.inf, -math.inf)
+LAST: Key = (math.inf, math.inf)
+
+# Where an object is looked up by what it belongs to.
+_INDEXED = {
+    "refund": ("charge",),
+    "invoice_payment": ("invoice",),
+    "subscription": ("customer",),
+    "discount": ("customer",),
+    "balance_transaction": ("source",),
+}
+
+
+class Shelf:
+    """`objects` holds what can be read by id; `keys`, of those, what a list shows. Names of vanished objects keep
+    their place in `gone`, for a cursor may still name them."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.objects: dict[str, Object] = {}
+        self.keys: dict[str, Key] = {}
+        self.gone: dict[str, Key] = {}
+        self.bulk: Bulk | None = None
+        self._order: list[tuple[Key, str]] = []
+        self._by: dict[str, dict[str, list[str]]] = {name: {} for name in _INDEXED.get(kind, ())}
+
+    def put(self, obj: Object, key: Key, *, listed: bool = True) -> None:
+        ident = obj["id"]
+        self.objects[ident] = obj
+        for name, index in self._by.items():
+            if obj.get(name):
+                index.setdefault(obj[name], []).append(ident)
+        if listed:
+            self.keys[ident] = key
+            insort(self._order, (key, ident))
+
+    def drop(self, ident: str) -> None:
+        key = self.keys.pop(ident, FIRST)
+        obj = self.objects.pop(ident)
+        for name, index in self._by.items():
+            if obj.get(name):
+                index[obj[name]].remove(ident)
+        if key != FIRST:
+            del self._order[bisect_left(self._order, (key, ident))]
+        self.gone[ident] = key
+
+    def get(self, ident: str) -> Object | None:
+        found = self.objects.get(ident)
+        if found is None and self.bulk:
+            index = self.bulk.index_of(ident)
+            return None if index is None else self.bulk.object_at(index)
+        return found
+
+    def own(self, ident: str) -> Object | None:
+        """The object to be changed; one of a bulk becomes an object of its own."""
+        if self.bulk and ident not in self.objects:
+            index = self.bulk.index_of(ident)
+            if index is not None:
+                made = self.bulk.object_at(index)
+                self.bulk.hidden.add(index)
+                self.put(made, (self.bulk.created[index], index))
+        return self.objects.get(ident)
+
+    def key_of(self, ident: str) -> Key | None:
+        if ident in self.keys:
+            return self.keys[ident]
+        index = self.bulk.index_of(ident) if self.bulk else None
+        return None if index is None or self.bulk is None else (self.bulk.created[index], index)
+
+    def belonging_to(self, name: str, owner: str) -> list[Object]:
+        """In list order, newest first."""
+        idents = self._by[name].get(owner, ())
+        listed = sorted((ident for ident in idents if ident in self.keys), key=self.keys.__getitem__, reverse=True)
+        return [self.objects[ident] for ident in listed]
+
+    def walk(self, after: Key = FIRST, before: Key = LAST, *, oldest_first: bool = False) -> Iterator[str | int]:
+        """Ids, and indices of the bulk, strictly between two keys; newest first unless told otherwise."""
+        start = bisect_right(self._order, (after, "\uffff"))
+        end = max(start, bisect_left(self._order, (before, "")))
+        mine = range(start, end) if oldest_first else range(end - 1, start - 1, -1)
+        if not self.bulk:
+            return (self._order[at][1] for at in mine)
+        low = self.bulk.first_at(after[0], after[1] + 1)
+        high = max(low, self.bulk.first_at(*before))
+        theirs: Iterator[int] = iter(range(low, high) if oldest_first else range(high - 1, low - 1, -1))
+        if self.bulk.hidden:
+            hidden = self.bulk.hidden
+            theirs = (index for index in theirs if index not in hidden)
+        if not mine:
+            return theirs
+        created = self.bulk.created
+        merged = heapq.merge(
+            ((self._order[at][0], self._order[at][1]) for at in mine),
+            (((created[index], index), index) for index in theirs),
+            key=lambda pair: pair[0],
+            reverse=not oldest_first,
+        )
+        return (each for _, each in merged)
+
+    def __len__(self) -> int:
+        return len(self.keys) + (self.bulk.count - len(self.bulk.hidden) if self.bulk else 0)
