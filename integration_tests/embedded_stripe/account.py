@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import heapq
 import math
 import time
@@ -15,7 +14,7 @@ from typing import Any
 import orjson
 
 from .bulk import Bulk
-from .endpoints import COLLECTIONS, CONTAINED, EXPANDABLE, INCLUDABLE, PINNED_VERSION, Collection
+from .endpoints import COLLECTIONS, CONTAINED, EXPANDABLE, INCLUDABLE, PINNED_VERSION, Collection, Filter
 from .shelf import FIRST, LAST, Key, Shelf
 from .templates import TEMPLATES, Object, a_list, made_up_id, plain, plan_of, price_of
 from .versions import is_current, reshape
@@ -53,9 +52,7 @@ class Account:
     two modes of the same account; this one is the mode that `livemode` says.
     """
 
-    def __init__(
-        self, now: int | None = None, *, seed: int = 0, id: str | None = None, livemode: bool = False
-    ) -> None:
+    def __init__(self, now: int | None = None, *, seed: int = 0, id: str | None = None, livemode: bool = False) -> None:
         self.random = Random(seed)
         self.id = id or made_up_id("account", self.random)
         self.livemode = livemode
@@ -113,8 +110,6 @@ class Account:
         row: str | None = None,
     ) -> Collection:
         """A further list of the API. `params` are its filters, each compared with the field of its name."""
-        from .endpoints import Filter
-
         filters = {name: Filter("is", name) for name in params if name != "created"}
         collection = Collection(
             path, object, filters, permission or f"{object}_read", row or object.replace("_", " ").title() + "s"
@@ -152,11 +147,9 @@ class Account:
         names another or is None. An `inline` price, like an object of a test clock, is in no list."""
         with self.lock:
             made = self._create(kind, dict(fields or {}), at, inline, event)
-            return copy.deepcopy(made)
+            return _copied(made)
 
-    def _create(
-        self, kind: str, given: Object, at: int | None, inline: bool, event: str | Natural | None
-    ) -> Object:
+    def _create(self, kind: str, given: Object, at: int | None, inline: bool, event: str | Natural | None) -> Object:
         created = given.get("created")
         if created is None:
             created = self.now if at is None else at
@@ -168,12 +161,10 @@ class Account:
         made = TEMPLATES.get(kind, plain(kind))(self.new_id, ident, created, given)
         made |= given
         made["id"], made["created"] = ident, created
-        if kind in ("subscription_item", "line_item"):
-            made.pop("created") if kind == "line_item" else None
         if "livemode" in made:
             made["livemode"] = self.livemode
-        for name in ("refunds", "payments", "subscriptions"):
-            made.pop(name, None) if (kind, name) in _DERIVED else None
+        for name in [name for name in made if (kind, name) in _DERIVED]:
+            del made[name]
         self._put(kind, made, created, listed=not inline and not made.get("test_clock"))
         if event is NATURAL:
             for each in _on_create(made, self.legacy_refund_events):
@@ -245,20 +236,21 @@ class Account:
             obj = self.shelf(kind).own(id)
             if obj is None:
                 raise KeyError(f"no {kind} {id!r}")
-            before = copy.deepcopy(obj)
+            before = _copied(obj)
             given = dict(fields)
             if kind in _NESTED_LISTS:
                 self._refill(kind, obj, given)
             if kind == "product" and event is not None:
                 given.setdefault("updated", when)
-            moved = {name for index in (self.shelf(kind)._by,) for name in index if name in given}
-            key, listed = self.shelf(kind).keys.get(id), id in self.shelf(kind).keys
-            if moved and key:
-                self.shelf(kind).drop(id)
-                del self.shelf(kind).gone[id]
+            shelf = self.shelf(kind)
+            moved = shelf.looked_up_by(given)
+            key = shelf.keys.get(id)
+            if moved:
+                shelf.drop(id)
+                del shelf.gone[id]
             _merge(obj, given)
-            if moved and key:
-                self.shelf(kind).put(obj, key, listed=listed)
+            if moved:
+                shelf.put(obj, key or FIRST, listed=key is not None)
             if kind == "balance_transaction" and obj["status"] == "pending":
                 heapq.heappush(self._pending, (obj["available_on"], id))
             self._rendered.clear()
@@ -267,7 +259,7 @@ class Account:
                 previous = _difference(before, obj) if each.endswith(".updated") else None
                 self._natural(each, obj, when, previous)
             self._update_twin(kind, obj, given, event is not None, when)
-            return copy.deepcopy(obj)
+            return _copied(obj)
 
     def _refill(self, kind: str, obj: Object, given: Object) -> None:
         """Lines and items may be given as a plain list: each is filled like a new one."""
@@ -281,7 +273,7 @@ class Account:
         twin = {"price": "plan", "plan": "price"}.get(kind)
         mirrored = {k: v for k, v in given.items() if k in ("active", "nickname", "metadata", "product")}
         if twin and mirrored and (other := self.shelf(twin).objects.get(obj["id"])):
-            before = copy.deepcopy(other)
+            before = _copied(other)
             _merge(other, mirrored)
             if tell and before != other:
                 self._natural(f"{twin}.updated", other, when, _difference(before, other))
@@ -337,7 +329,7 @@ class Account:
             made = self._event(type, obj, self.now if at is None else at, previous_attributes, api_version, fields)
             if visible_at is not None:
                 self._late[made["id"]] = visible_at
-            return copy.deepcopy(made)
+            return _copied(made)
 
     def _natural(self, type: str, obj: Object, at: int, previous: Object | None = None) -> None:
         if at >= self.now - RETENTION:
@@ -348,7 +340,7 @@ class Account:
     ) -> Object:
         version = version or self.default_version
         shown = self.view(obj, version=version) if "object" in obj else obj
-        data: Object = {"object": orjson.loads(orjson.dumps(shown))}
+        data: Object = {"object": _copied(shown)}
         if previous is not None:
             data["previous_attributes"] = previous
         ident = fields.pop("id", None) or self.new_id("event")
@@ -400,7 +392,9 @@ class Account:
             self.settle()
             return [self.view(obj) for obj in self.each(kind)]
 
-    def each(self, kind: str, after: Key = FIRST, before: Key = LAST, *, oldest_first: bool = False) -> Iterator[Object]:
+    def each(
+        self, kind: str, after: Key = FIRST, before: Key = LAST, *, oldest_first: bool = False
+    ) -> Iterator[Object]:
         """Stored objects in list order: not to be changed or handed out."""
         shelf = self.shelf(kind)
         oldest = self.now - RETENTION
@@ -423,9 +417,7 @@ class Account:
                 branch = branch.setdefault(segment, {})
         with self.lock:
             self.settle()
-            return {
-                obj["id"]: orjson.loads(orjson.dumps(self.view(obj, tree, whole=whole))) for obj in self.each(kind)
-            }
+            return {obj["id"]: _copied(self.view(obj, tree, whole=whole)) for obj in self.each(kind)}
 
     # ------------------------------------------------------------------ how it looks
 
@@ -557,6 +549,11 @@ class Account:
             self._rendered.clear()
 
 
+def _copied(obj: Object) -> Object:
+    made: Object = orjson.loads(orjson.dumps(obj))
+    return made
+
+
 def _merge(obj: Object, fields: Mapping[str, Any]) -> None:
     for name, value in fields.items():
         if isinstance(value, dict) and isinstance(obj.get(name), dict) and value.get("object") != "list":
@@ -627,7 +624,8 @@ def _on_update(before: Object, after: Object) -> list[str]:
     if kind == "subscription":
         if turned and status == "canceled":
             return ["customer.subscription.deleted"]
-        return ["customer.subscription.updated", *(["customer.subscription.paused"] if status == "paused" and turned else [])]
+        paused = turned and status == "paused"
+        return ["customer.subscription.updated", *(["customer.subscription.paused"] if paused else [])]
     if kind == "invoice":
         was_draft = before.get("status") == "draft"
         more = [each for each in _INVOICE_EVENTS.get(str(status), []) if was_draft or each != "invoice.finalized"]
@@ -645,7 +643,8 @@ def _on_update(before: Object, after: Object) -> list[str]:
             return ["charge.dispute.updated", "charge.dispute.closed"]
         return ["charge.dispute.updated"]
     if kind == "payout":
-        return ["payout.updated", *([f"payout.{status}"] if turned and status in ("paid", "failed", "canceled") else [])]
+        ended = turned and status in ("paid", "failed", "canceled")
+        return ["payout.updated", *([f"payout.{status}"] if ended else [])]
     if kind in _SILENT:
         return []
     return [f"{_EVENT_PREFIX.get(kind, kind)}.updated"]

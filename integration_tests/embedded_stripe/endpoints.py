@@ -9,20 +9,12 @@ from pathlib import Path
 
 PINNED_VERSION = "2026-08-26.dahlia"
 
-VERSIONS = (
-    "2022-11-15 2023-08-16 2023-10-16 2024-04-10 2024-06-20 2024-09-30.acacia 2024-10-28.acacia 2024-11-20.acacia "
-    "2024-12-18.acacia 2025-01-27.acacia 2025-02-24.acacia 2025-03-01.dashboard 2025-03-31.basil 2025-04-30.basil "
-    "2025-05-28.basil 2025-06-30.basil 2025-07-30.basil 2025-08-27.basil 2025-09-30.clover 2025-10-29.clover "
-    "2025-11-17.clover 2025-12-15.clover 2026-01-28.clover 2026-02-25.clover 2026-03-25.dahlia 2026-04-22.dahlia "
-    "2026-05-27.dahlia 2026-06-24.dahlia 2026-07-29.dahlia 2026-08-26.dahlia 2026-09-30.endive 2026-10-28.endive"
-).split()
-
 
 @dataclass(frozen=True)
 class Filter:
     """A list parameter. `field` is the dotted place in the object; `kind` says how the two are compared:
-    `is` (the same text), `ref` (the same id, which has to exist), `bool`, `range` (`[gte]` and so on), `any_of`
-    (`name[]`), `choice`, or a name that the account treats by itself."""
+    `is` (the same text), `ref` (the same id, which has to exist), `bool`, `range` (`[gte]` and so on), `choice`, or by a
+    test of its own."""
 
     kind: str
     field: str = ""
@@ -137,7 +129,7 @@ COLLECTIONS = [
         "product",
         {
             "active": _BOOL_ACTIVE,
-            "ids": Filter("any_of", "id"),
+            "ids": Filter("ids"),
             "shippable": Filter("bool", "shippable"),
             "url": _is("url"),
         },
@@ -150,7 +142,7 @@ COLLECTIONS = [
         {
             "active": Filter("price_active", "active"),
             "currency": _is("currency"),
-            "lookup_keys": Filter("any_of", "lookup_key"),
+            "lookup_keys": Filter("lookup_keys"),
             "product": _ref("product"),
             "recurring[interval]": _choice("recurring.interval", "day", "week", "month", "year"),
             "recurring[meter]": _is("recurring.meter"),
@@ -217,7 +209,9 @@ COLLECTIONS = [
         "Events",
     ),
     Collection("/v1/coupons", "coupon", {}, "coupon_read", "Coupons", "coupon"),
-    Collection("/v1/plans", "plan", {"active": _BOOL_ACTIVE, "product": _ref("product")}, "plan_read", "Prices", "plan"),
+    Collection(
+        "/v1/plans", "plan", {"active": _BOOL_ACTIVE, "product": _ref("product")}, "plan_read", "Prices", "plan"
+    ),
     # What the streams lead to.
     Collection(
         "/v1/invoice_payments",
@@ -260,9 +254,11 @@ IMPLIED_PERMISSIONS = {
     "invoice_read": {"credit_note_read"},
 }
 
-_EXPANSIONS = json.loads((Path(__file__).parent / "expansions.json").read_text())
-EXPANDABLE: dict[str, dict[str, list[str]]] = _EXPANSIONS["expandable"]  # place -> what its id may become
-CONTAINED: dict[str, dict[str, str]] = _EXPANSIONS["contained"]  # place -> the object that is there whole
+_STRIPE = json.loads((Path(__file__).parent / "stripe.json").read_text())
+VERSIONS: list[str] = _STRIPE["versions"]  # of the API, oldest first
+EXPANDABLE: dict[str, dict[str, list[str]]] = _STRIPE["expandable"]  # place -> what its id may become
+CONTAINED: dict[str, dict[str, str]] = _STRIPE["contained"]  # place -> the object that is there whole
+DISPUTE_EVIDENCE: list[str] = _STRIPE["dispute_evidence"]
 # Left out of an object unless asked for.
 INCLUDABLE = {
     kind: tuple(place for place, targets in places.items() if not targets) for kind, places in EXPANDABLE.items()

@@ -159,9 +159,7 @@ def bad_choice(name: str, allowed: tuple[str, ...]) -> StripeError:
 
 
 def both_cursors() -> StripeError:
-    return StripeError(
-        400, "Received both starting_after and ending_before parameters. Please pass in only one."
-    )
+    return StripeError(400, "Received both starting_after and ending_before parameters. Please pass in only one.")
 
 
 def not_expandable(field_name: str, *, hint: str | None = None) -> StripeError:

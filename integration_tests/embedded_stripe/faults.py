@@ -7,10 +7,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-KINDS = frozenset(
-    "status rate_limit lock_timeout reset_before reset_inside cut_body short_body not_json empty_200 gzip_broken hang "
-    "trickle empty_page_with_more repeat_page redirect permission revoked slow".split()
-)
+KINDS = {
+    "status": "a status of choice, with a body of choice",
+    "rate_limit": "429, with the header that tells the reason or without",
+    "lock_timeout": "429, because something else holds the object",
+    "permission": "403, as if the key lacked the permission",
+    "revoked": "401, as if the key had just been revoked",
+    "redirect": "302 to another address",
+    "not_json": "200 with a page of HTML",
+    "empty_200": "200 with nothing",
+    "empty_page_with_more": "a page without objects that says there are more",
+    "repeat_page": "the first page again, whatever the cursor",
+    "cut_body": "JSON that breaks off, with the length of what is there",
+    "short_body": "less than the announced length, then the end",
+    "gzip_broken": "a gzip stream that breaks off",
+    "reset_before": "the connection reset before the answer",
+    "reset_inside": "the connection reset in the middle of the body",
+    "hang": "no answer until the server stops",
+    "slow": "the answer after some seconds",
+    "trickle": "the answer a byte at a time",
+}
 
 
 @dataclass

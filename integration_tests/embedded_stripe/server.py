@@ -31,6 +31,7 @@ from .errors import StripeError
 from .faults import Fault
 
 _CHARACTERS = string.ascii_letters + string.digits
+_CONTROLS = {"allow", "bind_ip", "clear_faults", "clear_requests", "expire", "forbid", "limit", "restore", "revoke"}
 _HTML = b"<html>\n<head><title>503 Service Temporarily Unavailable</title></head>\n<body>nginx</body>\n</html>\n"
 
 
@@ -420,9 +421,7 @@ class StripeServer:
 
     # ------------------------------------------------------------------ sending
 
-    def _send(
-        self, connection: socket.socket, incoming: _Incoming, reply: _Reply, fault: Fault | None = None
-    ) -> bool:
+    def _send(self, connection: socket.socket, incoming: _Incoming, reply: _Reply, fault: Fault | None = None) -> bool:
         kind = fault.kind if fault else ""
         body = reply.body[: len(reply.body) * 2 // 3] if kind == "cut_body" else reply.body
         zipped = self.gzip and "gzip" in incoming.headers.get("accept-encoding", "") and len(body) > 200
@@ -516,7 +515,7 @@ class StripeServer:
             return {"key": self.restricted_key(**given)}
         if name == "requests":
             return [asdict(request) for request in self.requests]
-        if name in ("clear_faults", "clear_requests", "limit", "revoke", "expire", "bind_ip", "restore", "allow", "forbid"):
+        if name in _CONTROLS:
             getattr(self, name)(**given)
             return {}
         raise KeyError(f"no control is called {name!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .bulk import Bulk
@@ -82,6 +82,9 @@ class Shelf:
         index = self.bulk.index_of(ident) if self.bulk else None
         return None if index is None or self.bulk is None else (self.bulk.created[index], index)
 
+    def looked_up_by(self, names: Iterable[str]) -> bool:
+        return any(name in self._by for name in names)
+
     def belonging_to(self, name: str, owner: str) -> list[Object]:
         """In list order, newest first."""
         idents = self._by[name].get(owner, ())
@@ -104,12 +107,9 @@ class Shelf:
         if not mine:
             return theirs
         created = self.bulk.created
-        merged = heapq.merge(
-            ((self._order[at][0], self._order[at][1]) for at in mine),
-            (((created[index], index), index) for index in theirs),
-            key=lambda pair: pair[0],
-            reverse=not oldest_first,
-        )
+        of_mine: Iterator[tuple[Key, str | int]] = ((key, ident) for key, ident in (self._order[at] for at in mine))
+        of_theirs: Iterator[tuple[Key, str | int]] = (((created[index], index), index) for index in theirs)
+        merged = heapq.merge(of_mine, of_theirs, key=lambda pair: pair[0], reverse=not oldest_first)
         return (each for _, each in merged)
 
     def __len__(self) -> int:

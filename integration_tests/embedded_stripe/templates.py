@@ -10,6 +10,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from .endpoints import DISPUTE_EVIDENCE
+
 Object = dict[str, Any]
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -276,7 +278,7 @@ def price(new_id: Callable[[str], str], ident: str, created: int, given: Object)
         },
     }
     if recurring:
-        given["recurring"] = {
+        given["recurring"] = made["recurring"] = {
             "interval": "month",
             "interval_count": 1,
             "meter": None,
@@ -417,7 +419,7 @@ def subscription(new_id: Callable[[str], str], ident: str, created: int, given: 
     for item in items:
         its_price = item.get("price")
         if not isinstance(its_price, dict):
-            its_price = price(new_id, its_price or new_id("price"), created, options := {}) | options
+            its_price = price(new_id, its_price or new_id("price"), created, {})
         else:
             its_price = {k: v for k, v in its_price.items() if k not in ("tiers", "currency_options")}
         its_price.pop("currency_options", None)
@@ -785,28 +787,17 @@ def setup_intent(new_id: Callable[[str], str], ident: str, created: int, given: 
     }
 
 
-_EVIDENCE = (
-    "access_activity_log billing_address cancellation_policy cancellation_policy_disclosure cancellation_rebuttal "
-    "customer_communication customer_email_address customer_name customer_purchase_ip customer_signature "
-    "duplicate_charge_documentation duplicate_charge_explanation duplicate_charge_id product_description receipt "
-    "refund_policy refund_policy_disclosure refund_refusal_explanation service_date service_documentation "
-    "shipping_address shipping_carrier shipping_date shipping_documentation shipping_tracking_number "
-    "uncategorized_file uncategorized_text"
-).split()
-
-
 def dispute(new_id: Callable[[str], str], ident: str, created: int, given: Object) -> Object:
     return {
         "id": ident,
         "object": "dispute",
         "amount": 1099,
-        "balance_transaction": None,
         "balance_transactions": [],
         "charge": given.get("charge") or new_id("charge"),
         "created": created,
         "currency": "usd",
         "enhanced_eligibility_types": [],
-        "evidence": {"enhanced_evidence": {}} | dict.fromkeys(_EVIDENCE),
+        "evidence": {"enhanced_evidence": {}} | dict.fromkeys(DISPUTE_EVIDENCE),
         "evidence_details": {
             "due_by": created + 14 * 86_400,
             "enhanced_eligibility": {},
