@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, unquote_plus
 
 import orjson
 
@@ -58,6 +58,8 @@ def route(account: Account, path: str) -> Route | None:
     if len(raw) == 2:
         return Route(collection.path, collection)
     ident = unquote(raw[2])
+    if "+" in ident and account.shelf(collection.object).get(ident) is None:
+        ident = unquote_plus(raw[2])  # so Stripe's own libraries write a blank
     if len(raw) == 3:
         return Route(f"{collection.path}/:id", collection, ident)
     if len(raw) == 4 and (collection.object, raw[3]) in _NESTED:

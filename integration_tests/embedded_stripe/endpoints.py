@@ -13,7 +13,7 @@ PINNED_VERSION = "2026-08-26.dahlia"
 @dataclass(frozen=True)
 class Filter:
     """A list parameter. `field` is the dotted place in the object; `kind` says how the two are compared:
-    `is` (the same text), `ref` (the same id, which has to exist), `bool`, `range` (`[gte]` and so on), `choice`, or by a
+    `is` (the same text), `ref` (the same id, which must exist), `bool`, `range` (`[gte]` and so on), `choice`, or by a
     test of its own."""
 
     kind: str
