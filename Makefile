@@ -1,0 +1,68 @@
+# `make` lists the targets. Needed: Python 3.11, make and a package index; docker for the image.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE ?= source-stripe
+DOCKER ?= docker
+# More arguments for what a target runs: `make test ARGS='-k resumes -x'`.
+ARGS ?=
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test thorough lint bench build image image-test image-sizes lock schemas clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/installed ## make .venv with the locked packages and this connector
+
+.venv/installed: requirements-dev.lock pyproject.toml
+	@echo "Setting up .venv (once; a minute or two)"
+	$(PYTHON) -m venv .venv
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## read all 14 streams of an embedded Stripe account
+	$(BIN)/python -m integration_tests.demo $(ARGS)
+
+test: setup ## run all tests but the image's and the thorough ones
+	$(PYTEST) -n 2 $(ARGS)
+
+thorough: setup ## run the long property and fault tests
+	$(PYTEST) -n 2 -m thorough --timeout 1800 $(ARGS)
+
+lint: setup ## check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: setup ## measure against a hand-written loop and the CDK's stock parts
+	$(BIN)/python -m tools.bench $(ARGS)
+
+build: setup ## build the wheel and the source distribution into dist/
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+
+image: ## build the Docker image, tagged source-stripe
+	$(DOCKER) build --network host --tag $(IMAGE) --tag $(IMAGE):$(VERSION) .
+
+image-test: setup ## run the built image against an embedded Stripe account
+	IMAGE=$(IMAGE) $(PYTEST) -m image $(ARGS)
+
+image-sizes: setup ## tell what the image's largest packages take
+	$(BIN)/python -m tools.image_sizes $(IMAGE)
+
+lock: setup ## resolve pyproject.toml's dependencies anew into the two lock files
+	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+
+schemas: setup ## derive schemas/ anew: make schemas OPENAPI=path/to/openapi.json
+	@test -n "$(OPENAPI)" || { echo "say which document: make schemas OPENAPI=path/to/openapi.json" >&2; exit 2; }
+	$(BIN)/python tools/derive_schemas.py $(OPENAPI)
+
+clean: ## remove what the other targets made
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
