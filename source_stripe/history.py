@@ -1,0 +1,317 @@
+"""Reading a list in a range of `created`, by as many requests at a time as help."""
+
+import math
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import Raw
+
+from source_stripe.errors import StripeError
+from source_stripe.requester import Answer
+from source_stripe.retriever import Listed, StripeRetriever
+from source_stripe.scheduler import Owner, Scheduler, Task
+
+_FIRST_REACH = 8
+_FEWEST_PAGES_TO_SPLIT = 5
+# Of the requests that a list takes at the least, how many more may be spent: the contract allows one and 3 %.
+_SPARE = 0.024
+
+
+class ListReader(ABC):
+    """What becomes of the pages of a list."""
+
+    @abstractmethod
+    def read(self, rows: Sequence[Any], raws: Sequence[Raw], claim: "Claim") -> None:
+        """Take one page's objects, newest first, already without those outside the range. Called without the lock.
+
+        The claim may be held until more than the page has been dealt with.
+        """
+
+    @abstractmethod
+    def claimed(self, lo: int, hi: int) -> None:
+        """All that was created from `lo` to `hi` has been dealt with. Called with the lock held, in any order of ranges."""
+
+    @abstractmethod
+    def finished(self) -> None:
+        """The whole range has been. Called once, with the lock held."""
+
+    def top(self, hi: int) -> None:  # noqa: B027
+        """An open top was fixed at `hi`, with the first answer. Called with the lock held, before the page is read."""
+
+    def aged_out(self, at: int) -> None:  # noqa: B027
+        """Stripe no longer has the object, created at `at`, that a page was to start after: what is older is gone."""
+
+    def is_full(self) -> bool:
+        """Whether pages are to wait until what was read is dealt with. The reader then calls `ListRead.resume`."""
+        return False
+
+
+@dataclass(eq=False)
+class Claim:
+    """What may be said to be read once a page has been dealt with: the range of `created` that it closes, if any."""
+
+    list_read: "ListRead"
+    part: "_Part"
+    closes: tuple[int, int] | None
+    holds: int = 1
+
+    def hold(self) -> None:
+        self.holds += 1
+
+    def release(self) -> None:
+        """Called with the lock held."""
+        self.holds -= 1
+        if self.holds == 0:
+            self.list_read.settle(self.part)
+
+
+@dataclass(eq=False)
+class _Part:
+    """A range of `created` that one chain of pages reads, from `hi` down to `lo`."""
+
+    lo: int
+    hi: int | None
+    is_top: bool = False
+    turn: int = 0
+    after: str | None = None
+    at: int | None = None
+    """`created` of the last object read; None before the first page of a pass."""
+    at_ids: set[str] = field(default_factory=set)
+    """The ids of the objects read that were created at `at`."""
+    restart: bool = False
+    density: float | None = None
+    """Objects a second where the part is being read."""
+    under: "_Part | None" = None
+    """The part that begins where this one ends."""
+    top_density: float | None = None
+    claims: deque[Claim] = field(default_factory=deque)
+
+
+class ListRead:
+    """Reads what was created from `lo` to `hi` of a list to its end, and hands the pages to a `ListReader`.
+
+    Stripe lists newest first and tells no counts. A page's span of time tells the density, so a worker that would have
+    nothing to do is given the lower half of the largest part, as far as the few requests that this wastes allow. An open
+    top has no upper bound in its requests: no clock that goes wrong can hide the newest objects. Its `hi` may be None: the
+    time of the first answer, or of the newest object if that is later.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        owner: Owner,
+        retriever: StripeRetriever,
+        reader: ListReader,
+        ranges: Sequence[tuple[int, int | None]],
+        open_top: bool = False,
+        types: Sequence[str] = (),
+    ) -> None:
+        self._scheduler = scheduler
+        self._owner = owner
+        self._retriever = retriever
+        self._reader = reader
+        self._types = types
+        self._parts = [_Part(lo, hi) for lo, hi in ranges]
+        if open_top:
+            self._parts[-1].is_top = True
+        self._unclaimed = len(self._parts)
+        self._requests = 0
+        self._objects = 0
+        self._reach = _FIRST_REACH
+        self._stalled: list[_Part] = []
+
+    @property
+    def endpoint(self) -> str:
+        return self._retriever.path
+
+    def start(self) -> None:
+        """Queue the first requests. Called with the lock held."""
+        self._scheduler.hold(self._owner)
+        self._scheduler.add_splitter(self)
+        self._scheduler.add(*(self._task(part) for part in reversed(self._parts)))
+
+    # ------------------------------------------------------------------ pages
+
+    def _task(self, part: _Part) -> Task:
+        hi = None if part.is_top else part.hi
+        if part.restart and part.at is not None:
+            hi = part.at
+        request = self._retriever.list_request(part.lo, hi, part.after, part.turn, self._types)
+        return Task(
+            self._owner, request, lambda answer: self._handle(part, answer), lambda error: self._without_cursor(part, error)
+        )
+
+    def _without_cursor(self, part: _Part, error: StripeError) -> bool:
+        """The object to start after has vanished: go on from its second, leaving out what was read of it."""
+        if part.after is None or part.at is None or not error.is_missing_cursor:
+            return False
+        if error.is_aged_out:
+            self._reader.aged_out(part.at)
+        part.after = None
+        part.restart = True
+        self._scheduler.add(self._task(part), first=True)
+        return True
+
+    def _handle(self, part: _Part, answer: Answer) -> None:
+        listed = self._retriever.listed(answer)
+        self._check(part, listed, answer)
+        with self._scheduler.lock:
+            if part.hi is None:
+                part.hi = max(self._scheduler.stripe_now(), *(row.created for row in listed.rows[:1]), part.lo)
+                self._reader.top(part.hi)
+            rows, raws, is_end = self._advance(part, listed)
+            claim = self._claim(part, rows, is_end)
+        self._reader.read(rows, raws, claim)
+        with self._scheduler.lock:
+            if not is_end:
+                self._go_on(part)
+            elif part.turn + 1 < len(self._retriever.passes):
+                part.turn += 1
+                part.after, part.at, part.restart = None, None, False
+                part.at_ids.clear()
+                self._go_on(part)
+            else:
+                self._parts.remove(part)
+            claim.release()
+
+    def _go_on(self, part: _Part) -> None:
+        if self._reader.is_full():
+            self._scheduler.hold(self._owner)
+            self._stalled.append(part)
+        else:
+            self._scheduler.add(self._task(part))
+
+    def resume(self) -> None:
+        """Go on with the parts that waited for a full reader. Called with the lock held."""
+        while self._stalled and not self._reader.is_full():
+            self._scheduler.add(self._task(self._stalled.pop()))
+            self._scheduler.release(self._owner)
+
+    def _check(self, part: _Part, listed: Listed, answer: Answer) -> None:
+        """Refuse a page that would make the reading go round in circles or end early."""
+        if listed.has_more and not listed.rows:
+            raise answer.unreadable("a page without objects says that there are more")
+        if part.after is not None and any(row.id == part.after for row in listed.rows):
+            raise answer.unreadable("a page came twice")
+
+    def _advance(self, part: _Part, listed: Listed) -> tuple[Sequence[Any], Sequence[Raw], bool]:
+        """Move the part's position past the page; the objects that belong to the part, and whether it ends here."""
+        self._requests += 1
+        rows, raws = listed.rows, listed.raws
+        # A part that was split while its page was under way ends earlier than the request said.
+        wanted = [index for index, row in enumerate(rows) if row.created >= part.lo and row.id not in part.at_ids]
+        is_end = not listed.has_more or bool(rows and rows[-1].created < part.lo)
+        if len(wanted) < len(rows):
+            rows, raws = [rows[index] for index in wanted], [raws[index] for index in wanted]
+        self._objects += len(rows)
+        if part.turn == 0 and part.density is None:
+            part.top_density = 0.0
+        if listed.rows:
+            newest, oldest = listed.rows[0].created, listed.rows[-1].created
+            part.density = len(listed.rows) / max(1, newest - oldest)
+            if not part.top_density:
+                part.top_density = part.density
+            part.after = listed.rows[-1].id
+            part.at_ids = {row.id for row in listed.rows if row.created == oldest} | (
+                part.at_ids if oldest == part.at else set()
+            )
+        return rows, raws, is_end
+
+    def _claim(self, part: _Part, rows: Sequence[Any], is_end: bool) -> Claim:
+        assert part.hi is not None
+        before = part.hi if part.at is None else min(part.at, part.hi)
+        if rows:
+            part.at = rows[-1].created
+        closes = None
+        if part.turn + 1 == len(self._retriever.passes):
+            lo = part.lo if is_end else (part.hi if part.at is None else part.at) + 1
+            if lo <= before:
+                closes = (lo, before)
+        claim = Claim(self, part, closes)
+        part.claims.append(claim)
+        return claim
+
+    def settle(self, part: _Part) -> None:
+        """Pass on the part's claims in order, as far as they are ready. Called with the lock held."""
+        while part.claims and part.claims[0].holds == 0:
+            claim = part.claims.popleft()
+            if claim.closes:
+                self._reader.claimed(*claim.closes)
+        if not part.claims and part not in self._parts:
+            self._unclaimed -= 1
+            if self._unclaimed == 0:
+                self._scheduler.remove_splitter(self)
+                self._reader.finished()
+                self._scheduler.release(self._owner)
+
+    # ------------------------------------------------------------------ splitting
+
+    def split(self) -> Task | None:
+        if self._owner.error is not None or not self._parts or self._stalled:
+            return None
+        known = self._requests + sum(self._pages_left(part) for part in self._parts if part.under is not None)
+        wasted = self._requests - math.ceil(self._objects / self._retriever.page_size)
+        if wasted + 0.5 * len(self._parts) > 1 + _SPARE * known:
+            return None
+        for part in sorted(self._parts, key=self._pages_left, reverse=True):
+            if (at := self._split_point(part, known)) is not None:
+                return self._task(self._cut(part, at))
+        return None
+
+    def _pages_left(self, part: _Part) -> float:
+        """An estimate of the pages that the part has yet to read; 0 when nothing is known."""
+        if part.at is None or part.density is None:
+            return 0.0
+        length, density = part.at - part.lo, part.density
+        if part.under is None:
+            return density * length / self._retriever.page_size
+        below = part.under.top_density
+        if below is None:
+            return 0.0
+        if below == 0.0:
+            mean = density / 2
+        elif abs(math.log(density / below)) < 0.01:
+            mean = density
+        else:
+            mean = (density - below) / math.log(density / below)
+        return mean * length / self._retriever.page_size
+
+    def _split_point(self, part: _Part, known: float) -> int | None:
+        """The second at which the lower of two parts should begin, going down."""
+        pages = self._pages_left(part)
+        if pages < _FEWEST_PAGES_TO_SPLIT:
+            return None
+        assert part.at is not None
+        assert part.density is not None
+        a_page = self._retriever.page_size / part.density
+        if part.under is None:
+            # Nothing is known below: reach further each time, as long as there is something.
+            at = part.at - int(a_page * self._reach)
+            if at <= part.lo:
+                at = (part.at + part.lo) // 2
+            self._reach *= 8
+            return at if part.lo <= at < part.at else None
+        below = part.under.top_density
+        if not below:
+            at = part.at - int(a_page * max(_FEWEST_PAGES_TO_SPLIT, known / 4))
+            return at if at > part.lo else None
+        at = part.at - int(self._half_way(part.density, below) * (part.at - part.lo))
+        return at if part.lo < at < part.at else None
+
+    @staticmethod
+    def _half_way(density: float, below: float) -> float:
+        """The share of a part, from its top, that holds half of its objects if density falls off as growth does."""
+        ratio = below / density
+        if abs(math.log(ratio)) < 0.01:
+            return 0.5
+        return math.log((1 + ratio) / 2) / math.log(ratio)
+
+    def _cut(self, part: _Part, at: int) -> _Part:
+        lower = _Part(part.lo, at, turn=part.turn, under=part.under)
+        part.lo, part.under = at + 1, lower
+        self._parts.append(lower)
+        self._unclaimed += 1
+        return lower

@@ -1,0 +1,74 @@
+"""How fast requests may be sent."""
+
+from collections import defaultdict, deque
+
+# A window a little longer than Stripe's second, so that requests that were sent apart but arrive together stay within it.
+_WINDOW = 1.035
+# After a 429 the pace halves, and climbs back by a twentieth of the limit each second.
+_FALL = 0.5
+_CLIMB = 0.05
+_LOWEST = 0.04
+
+
+class _Limit:
+    """At most `rate` requests in any second, spread rather than bunched, with what is left of the rate after a 429."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self._share = 1.0
+        self._changed = 0.0
+        self._taken: deque[float] = deque(maxlen=max(1, int(rate)))
+
+    def share(self, now: float) -> float:
+        return min(1.0, self._share + (now - self._changed) * _CLIMB)
+
+    def next(self, now: float) -> float:
+        """The earliest time for one more request."""
+        if not self._taken:
+            return now
+        share = self.share(now)
+        # Half the even distance: a late request may be caught up with, but never in a burst.
+        time = self._taken[-1] + (0.5 if share == 1.0 else 1.0) / (self.rate * share)
+        if len(self._taken) == self._taken.maxlen:
+            time = max(time, self._taken[0] + _WINDOW / share)
+        return time
+
+    def take(self, now: float) -> None:
+        self._taken.append(now)
+
+    def fall(self, now: float) -> None:
+        # Requests already under way are refused with the one that told: they count once.
+        if now - self._changed > 1.0 or self._share == 1.0:
+            self._share = max(_LOWEST, self.share(now) * _FALL)
+            self._changed = now
+
+
+class Pace:
+    """Stripe's two limits at once, of the account and of each endpoint, shared by all workers.
+
+    Rates are requests a second: https://docs.stripe.com/rate-limits. Not thread-safe: the caller holds a lock.
+    """
+
+    def __init__(self, rate: float, endpoint_rate: float) -> None:
+        self._account = _Limit(rate)
+        self._endpoints: defaultdict[str, _Limit] = defaultdict(lambda: _Limit(endpoint_rate))
+
+    def next(self, endpoint: str, now: float) -> float:
+        """The earliest time, on the clock of `now`, for a request to `endpoint`."""
+        return max(self._account.next(now), self._endpoints[endpoint].next(now))
+
+    def take(self, endpoint: str, now: float) -> None:
+        """Count a request to `endpoint` that is sent at `now`."""
+        self._account.take(now)
+        self._endpoints[endpoint].take(now)
+
+    def fall(self, endpoint: str, reason: str, now: float) -> None:
+        """Stripe said 429: go at half the pace, for this endpoint when the `reason` names it, else for all."""
+        (self._endpoints[endpoint] if reason.startswith(("endpoint", "resource")) else self._account).fall(now)
+
+    def holding(self, endpoint: str, now: float) -> str:
+        """Which limit holds `endpoint` now, in words for a log line."""
+        account, limit = self._account.next(now), self._endpoints[endpoint].next(now)
+        if max(account, limit) <= now:
+            return "Stripe's answers"
+        return "the account's rate limit" if account > limit else "the endpoint's rate limit"

@@ -1,0 +1,106 @@
+"""The command: `source-stripe spec|check|discover|read`."""
+
+import argparse
+import gc
+import os
+import signal
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from airbyte_cdk.entrypoint import AirbyteEntrypoint
+from airbyte_cdk.exception_handler import init_uncaught_exception_handler
+from airbyte_cdk.logger import init_logger
+from airbyte_cdk.models import AirbyteMessage, FailureType, Type
+from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+
+from source_stripe.config import config_error
+from source_stripe.page import Page
+from source_stripe.source import YieldingDeclarativeSource
+
+
+class YieldingEntrypoint(AirbyteEntrypoint):
+    """The CDK's entrypoint, for which `read` goes page by page: `lines` yields what standard output takes."""
+
+    source: YieldingDeclarativeSource
+
+    def lines(self, arguments: argparse.Namespace) -> Iterator[bytes]:
+        """Whole lines as bytes, with their line ends."""
+        if arguments.command != "read":
+            for text in self.run(arguments):
+                yield text.encode() + b"\n"
+            return
+        if arguments.debug:
+            init_logger().setLevel("DEBUG")
+        specification = self.source.spec(self.logger)
+        config = self.source.configure(self.source.read_config(arguments.config), "")
+        self.set_up_secret_filter(config, specification.connectionSpecification)
+        catalog = self.source.read_catalog(arguments.catalog)
+        state = self.source.read_state(arguments.state)
+        counts: defaultdict[HashableStreamDescriptor, float] = defaultdict(float)
+        for item in self.source.read_pages(config, catalog, state):
+            if isinstance(item, Page):
+                counts[HashableStreamDescriptor(name=item.stream, namespace=None)] += item.count
+                yield item.lines
+            else:
+                yield self.airbyte_message_to_string(self.handle_record_counts(item, counts)).encode() + b"\n"
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command and end the process: 0 when it went well (a failed `check` did), 1 when not."""
+    logger = init_logger("airbyte")
+    init_uncaught_exception_handler(logger)
+    signal.signal(signal.SIGTERM, _terminate)
+    parsed = YieldingEntrypoint.parse_args(sys.argv[1:] if arguments is None else arguments)
+    if not parsed.command:
+        sys.exit("Name a command: spec, check, discover or read.")
+    code = 0
+    try:
+        _write(parsed)
+    except BrokenPipeError:
+        code = 1
+    except AirbyteTracedException as error:
+        code = _report(error, parsed.command)
+    except Exception as error:
+        code = _report(AirbyteTracedException.from_exception(error, message=f"The connector failed ({type(error).__name__})."), "")
+    _leave(code)
+
+
+def _write(parsed: argparse.Namespace) -> None:
+    # What the imports left behind is never garbage, and pages are freed by their counts.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    entrypoint = YieldingEntrypoint(YieldingDeclarativeSource())
+    out = sys.stdout.buffer
+    for lines in entrypoint.lines(parsed):
+        out.write(lines)
+        out.flush()
+
+
+def _report(error: AirbyteTracedException, command: str) -> int:
+    """Say what went wrong in the protocol's words."""
+    if command == "check" and error.failure_type == FailureType.config_error:
+        message: Any = error.as_connection_status_message()
+        code = 0
+    else:
+        message, code = error.as_sanitized_airbyte_message(), 1
+    sys.stdout.write(AirbyteEntrypoint.airbyte_message_to_string(message) + "\n")
+    return code
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    """The platform wants an end: what was written is whole lines, and the last state is among them."""
+    _leave(128 + signum)
+
+
+def _leave(code: int) -> None:
+    """End now. A worker that waits for an answer must not keep the process."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        code = code or 1
+    os._exit(code)

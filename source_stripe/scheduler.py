@@ -1,0 +1,246 @@
+"""Who sends what when: the requests of all streams, over a few workers, at Stripe's pace."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from source_stripe.clock import Clock
+from source_stripe.errors import StripeError
+from source_stripe.requester import Answer, Request, StripeRequester
+
+_TIME_TO_END = 2.0
+
+
+class Owner(ABC):
+    """Whose work it is. It has ended when none of its work is left, or when one piece failed and the rest was dropped."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.error: Exception | None = None
+        self.children: list[Owner] = []
+        """Owners whose work is part of this one's: they fail with it."""
+
+    @abstractmethod
+    def ended(self) -> None:
+        """Nothing is left under way or queued; `error` says whether it went well. Called once, with the lock held."""
+
+
+@dataclass(eq=False)
+class Task:
+    """A request and what its answer is for.
+
+    `handle` is called by a worker, without the lock; a `StripeError` that it raises counts like one of the request.
+    `refused` may take an error that is not worth another try, and then returns true. It is called with the lock held.
+    """
+
+    owner: Owner
+    request: Request
+    handle: Callable[[Answer], None]
+    refused: Callable[[StripeError], bool] | None = None
+    tries: int = 0
+    failing_since: float = 0.0
+    not_before: float = 0.0
+
+
+class Splitter(Protocol):
+    """Work that can be cut in two when a worker has nothing to do."""
+
+    @property
+    def endpoint(self) -> str: ...
+
+    def split(self) -> Task | None:
+        """One more task, or none. Called with the lock held."""
+
+
+class Scheduler:
+    """Runs tasks on at most `workers` threads, which start as they are needed.
+
+    A request that failed waits its pause in the queue, not in a worker. A worker with nothing to do, at a moment when the
+    pace would allow a request, asks for work to be split.
+    """
+
+    def __init__(self, requester: StripeRequester, clock: Clock, workers: int) -> None:
+        self.lock = threading.RLock()
+        self.clock = clock
+        self.pace = requester.pace()
+        self.requests = 0
+        self._requester = requester
+        self._wake = threading.Condition(self.lock)
+        self._ready: dict[str, deque[Task]] = {}
+        self._paused: list[Task] = []
+        self._splitters: list[Splitter] = []
+        self._most_threads = workers
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._has_timekeeper = False
+        self._stopped = False
+        self._skew: float | None = None
+
+    def stripe_now(self) -> int:
+        """The time of day at Stripe, in epoch seconds, as its first answer told it; this machine's before that."""
+        return int(self.clock.now() + (self._skew or 0.0))
+
+    # ------------------------------------------------------------------ for owners; the lock is held
+
+    def add(self, *tasks: Task, first: bool = False) -> None:
+        """Queue `tasks`, `first` before others of their endpoint. Those of an owner that failed are dropped."""
+        for task in tasks:
+            if task.owner.error is None:
+                queue = self._ready.setdefault(task.request.endpoint, deque())
+                (queue.appendleft if first else queue.append)(task)
+                task.owner.left += 1
+        for _ in tasks:
+            self._start_worker()
+        self._wake.notify(len(tasks))
+
+    def hold(self, owner: Owner) -> None:
+        """Keep `owner` from ending until `release`: something is still to come that is no task yet."""
+        owner.left += 1
+
+    def release(self, owner: Owner) -> None:
+        owner.left -= 1
+        if owner.left == 0:
+            owner.ended()
+
+    def fail(self, owner: Owner, error: Exception) -> None:
+        """Drop what `owner` has queued; it ends as failed when what is under way has come back."""
+        if owner.error is not None:
+            return
+        owner.error = error
+        self.hold(owner)
+        for queue in (*self._ready.values(), self._paused):
+            kept = [task for task in queue if task.owner is not owner]
+            owner.left -= len(queue) - len(kept)
+            queue.clear()
+            queue.extend(kept)
+        for child in owner.children:
+            self.fail(child, error)
+        self.release(owner)
+
+    def add_splitter(self, splitter: Splitter) -> None:
+        self._splitters.append(splitter)
+
+    def remove_splitter(self, splitter: Splitter) -> None:
+        self._splitters.remove(splitter)
+
+    def stop(self) -> None:
+        """End the workers. One whose answer does not come is left behind: it is a daemon."""
+        with self.lock:
+            self._stopped = True
+            self._wake.notify_all()
+        deadline = self.clock.monotonic() + _TIME_TO_END
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - self.clock.monotonic()))
+        self._requester.close()
+
+    # ------------------------------------------------------------------ workers
+
+    def _start_worker(self) -> None:
+        if self._idle < 2 and len(self._threads) < self._most_threads and not self._stopped:
+            thread = threading.Thread(target=self._work, name=f"worker-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            self._idle += 1
+            thread.start()
+
+    def _work(self) -> None:
+        while task := self._next():
+            error: Exception | None = None
+            try:
+                answer = self._requester.send(task.request)
+                self._set_clock(answer.date)
+                task.handle(answer)
+            except Exception as raised:
+                error = raised
+            with self.lock:
+                self._idle += 1
+                if isinstance(error, StripeError):
+                    self._refused(task, error)
+                elif error is not None:
+                    self.fail(task.owner, error)
+                self.release(task.owner)
+
+    def _set_clock(self, date: int | None) -> None:
+        if self._skew is None and date is not None:
+            self._skew = date - self.clock.now()
+
+    def _next(self) -> Task | None:
+        """The next task, at its time; waits for one. None when the work is over."""
+        with self.lock:
+            while not self._stopped:
+                now = self.clock.monotonic()
+                time, task = self._soonest(now)
+                if task is not None and time <= now:
+                    queue = self._ready.pop(task.request.endpoint)
+                    queue.popleft()
+                    if queue:  # To the end: endpoints take turns.
+                        self._ready[task.request.endpoint] = queue
+                    self.pace.take(task.request.endpoint, now)
+                    self.requests += 1
+                    self._idle -= 1
+                    self._start_worker()
+                    self._wake.notify()
+                    return task
+                if not self._split(now):
+                    self._sleep(time, now)
+            self._idle -= 1
+            return None
+
+    def _soonest(self, now: float) -> tuple[float, Task | None]:
+        """The task that may go first and when; without one, when to look again."""
+        for task in [task for task in self._paused if task.not_before <= now]:
+            self._paused.remove(task)
+            self._ready.setdefault(task.request.endpoint, deque()).appendleft(task)
+        soonest: tuple[float, Task | None] = (min((task.not_before for task in self._paused), default=float("inf")), None)
+        for endpoint, queue in self._ready.items():
+            if queue:
+                time = self.pace.next(endpoint, now)
+                if time <= now:
+                    return time, queue[0]
+                if time < soonest[0]:
+                    soonest = time, queue[0]
+        return soonest
+
+    def _split(self, now: float) -> bool:
+        for splitter in self._splitters:
+            if self.pace.next(splitter.endpoint, now) <= now and (task := splitter.split()):
+                self.add(task)
+                return True
+        return False
+
+    def _sleep(self, until: float, now: float) -> None:
+        """Wait to be woken. One worker alone watches the time, so that not all of them wake for each request."""
+        if self._has_timekeeper or until == float("inf"):
+            self.clock.wait(self._wake, None)
+            return
+        self._has_timekeeper = True
+        try:
+            self.clock.wait(self._wake, until - now)
+        finally:
+            self._has_timekeeper = False
+
+    def _refused(self, task: Task, error: StripeError) -> None:
+        """Try again later, hand the error to who expects it, or give up."""
+        self._set_clock(error.date)
+        now = self.clock.monotonic()
+        if error.limited:
+            self.pace.fall(task.request.endpoint, error.limited, now)
+        if not error.retryable:
+            if not (task.refused and task.refused(error)):
+                self.fail(task.owner, error)
+            return
+        back_off = self._requester.retry
+        task.tries += 1
+        if task.tries == 1:
+            task.failing_since = now
+        if now - task.failing_since >= back_off.give_up_after:
+            self.fail(task.owner, error)
+        elif task.owner.error is None:
+            task.not_before = now + back_off.pause(error, task.tries)
+            self._paused.append(task)
+            task.owner.left += 1
+            self._wake.notify()
+
+

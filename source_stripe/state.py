@@ -1,0 +1,215 @@
+"""What has been read of a stream, as its state says it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from source_stripe.config import config_error
+
+VERSION = 1
+RETENTION = 30 * 86400
+"""How long Stripe keeps events: https://docs.stripe.com/api/events."""
+OVERLAP = 600
+"""Events and balance transactions become visible up to ten minutes after their time."""
+MOST_REMEMBERED = 1000
+_MARGIN = 3600
+_MOST_PENDING = 200
+
+Range = tuple[int, int]
+
+
+class BrokenState(Exception):
+    """A state that this connector did not write, or that is damaged."""
+
+
+def subtract(ranges: list[Range], lo: int, hi: int) -> list[Range]:
+    """`ranges` of closed intervals, sorted and apart, without [lo, hi]."""
+    left = []
+    for a, b in ranges:
+        if b < lo or a > hi:
+            left.append((a, b))
+            continue
+        if a < lo:
+            left.append((a, lo - 1))
+        if b > hi:
+            left.append((hi + 1, b))
+    return left
+
+
+def add(ranges: list[Range], lo: int, hi: int) -> list[Range]:
+    """`ranges` with [lo, hi], sorted and apart."""
+    merged: list[Range] = []
+    for a, b in sorted([*ranges, (lo, hi)]) if lo <= hi else ranges:
+        if merged and a <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(b, merged[-1][1]))
+        else:
+            merged.append((a, b))
+    return merged
+
+
+@dataclass
+class StreamState:
+    """Two facts and what goes with them. All times are epoch seconds.
+
+    `unread`: the ranges of `created` whose objects have not all been emitted. `followed`: up to when changes (or, for
+    what is immutable, new objects) were followed; None before the first sync. `start`: objects created before it are not
+    wanted. `newest` and `recent`: the time of the newest event (or object) seen, and by their ids the times of those that
+    were handled in the ten minutes before it.
+    `floor`: the least `updated` of records while a full read after a gap lasts. `pending`: by the time when they become
+    available, the first and last `created` of balance transactions that were pending.
+    """
+
+    cursor_field: str
+    start: int = 0
+    followed: int | None = None
+    unread: list[Range] = field(default_factory=list)
+    newest: int | None = None
+    recent: dict[str, int] = field(default_factory=dict)
+    floor: int | None = None
+    pending: dict[int, Range] = field(default_factory=dict)
+    is_foreign: bool = False
+
+    @classmethod
+    def load(cls, blob: Mapping[str, Any] | None, cursor_field: str, start: int) -> "StreamState":
+        """The state in `blob`: of this connector, of Airbyte's own (`{"updated": "1795…"}`), or none.
+
+        An earlier `start` than the state's adds what lies between to the unread. Raises `BrokenState` for anything else.
+        """
+        blob = {key: value for key, value in (blob or {}).items() if not key.startswith("__ab_")}
+        if not blob:
+            return cls(cursor_field, start)
+        try:
+            if "version" not in blob:
+                followed = _whole(next(blob[name] for name in (cursor_field, "updated", "created") if name in blob))
+                return cls(cursor_field, start, followed, is_foreign=True)
+            if blob["version"] != VERSION:
+                raise BrokenState(f"it has the version {blob['version']!r}, made by a later connector")
+            state = cls(
+                cursor_field,
+                _whole(blob["start"]),
+                _whole(blob[cursor_field]),
+                _ranges(blob.get("unread", [])),
+                _whole(blob["newest"]) if "newest" in blob else None,
+                {str(id): _whole(created) for id, created in blob.get("recent", {}).items()},
+                _whole(blob["floor"]) if "floor" in blob else None,
+                {_whole(due): (_whole(first), _whole(last)) for due, first, last in blob.get("pending", [])},
+            )
+        except (KeyError, ValueError, TypeError, AttributeError, StopIteration) as error:
+            raise BrokenState("it is not of the form that this connector writes") from error
+        if start < state.start:
+            state.unread = add(state.unread, start, state.start - 1)
+        state.start = start
+        state.unread = [(max(a, start), b) for a, b in state.unread if b >= start]
+        return state
+
+    def dump(self) -> dict[str, Any]:
+        """The state as JSON; `load` takes it back."""
+        assert self.followed is not None
+        blob: dict[str, Any] = {self.cursor_field: self.followed, "start": self.start, "version": VERSION}
+        if self.unread:
+            blob["unread"] = [list(range_) for range_ in self.unread]
+        if self.newest is not None:
+            blob["newest"] = self.newest
+        if self.recent:
+            blob["recent"] = self.recent
+        if self.floor is not None:
+            blob["floor"] = self.floor
+        if self.pending:
+            blob["pending"] = [[due, *range_] for due, range_ in sorted(self.pending.items())]
+        return blob
+
+    def describe(self) -> str:
+        """What is left to do, for a log line."""
+        if self.followed is None:
+            return "first sync, from " + (_day(self.start) if self.start else "the beginning")
+        left = f"{len(self.unread)} parts of history from {_day(self.unread[0][0])} on to read; " if self.unread else ""
+        return f"{left}followed to {_day(self.followed)}"
+
+    def window_start(self, lookback: int) -> int:
+        """From when on events (or new objects) are to be read again; `lookback` in seconds, at least the overlap.
+
+        It reaches back from the newest one seen where that is older than the time followed to: for a quiet account that
+        costs nothing, and no clock that goes wrong, here or there, can then make a change slip through.
+        """
+        assert self.followed is not None
+        behind = self.followed if self.newest is None else min(self.followed, self.newest)
+        return max(0, min(behind - OVERLAP, self.followed - lookback))
+
+    def remember(self, handled: Mapping[str, int], newest: int | None) -> None:
+        """These events (or objects), by id the times, were handled; what lies too far before the newest is forgotten."""
+        if newest is not None:
+            self.newest = max(newest, self.newest or 0)
+        known = self.recent | handled
+        kept = sorted(known, key=known.__getitem__, reverse=True)[:MOST_REMEMBERED]
+        self.recent = {id: known[id] for id in kept if known[id] >= (self.newest or 0) - OVERLAP}
+
+    def read(self, lo: int, hi: int) -> None:
+        """All that was created from `lo` to `hi` is out."""
+        self.unread = subtract(self.unread, lo, hi)
+        self._end_full_read()
+
+    def reach(self, since: int, hi: int) -> None:
+        """New objects are followed to `hi`, of which those since `since` are still to be read."""
+        self.unread = add(self.unread, since, hi)
+        self.followed = max(hi, self.followed or 0)
+
+    def follow(self, at: int, handled: Mapping[str, int], newest: int | None) -> None:
+        """What the events tell up to `at` is out; `handled` of them will be seen again."""
+        self.followed = max(at, self.followed or 0)
+        self.remember(handled, newest)
+        self._end_full_read()
+
+    def _end_full_read(self) -> None:
+        if self.floor is not None and not self.unread and (self.followed or 0) > self.floor:
+            self.floor = None
+
+    def has_gap(self, now: float) -> bool:
+        """Whether events that were not followed have left Stripe's 30 days. A full read has those from its start on to go."""
+        assert self.followed is not None
+        since = self.followed if self.floor is None else self.floor + RETENTION
+        return since < now - RETENTION + _MARGIN
+
+    def begin_full_read(self, now: int) -> None:
+        """All of history is to be read again, in rows that no older row may beat and any event of the last 30 days must."""
+        self.followed = self.floor = now - RETENTION
+        self.unread = [(self.start, now)]
+
+    def remember_pending(self, due: int, created: int) -> None:
+        """A balance transaction of `created` becomes available at `due`."""
+        first, last = self.pending.get(due, (created, created))
+        self.pending[due] = (min(first, created), max(last, created))
+        while len(self.pending) > _MOST_PENDING:
+            # Bounded: the two latest become one, due at the earlier.
+            *_, earlier, latest = sorted(self.pending)
+            a, b = self.pending.pop(latest)
+            c, d = self.pending[earlier]
+            self.pending[earlier] = (min(a, c), max(b, d))
+
+
+def refused_state(stream: str, why: str) -> Exception:
+    """The error for a state that can't be gone on from: it says how to reset."""
+    return config_error(
+        f"The state of the stream {stream} can't be used: {why}. Reset the stream (clear its data, or take it out of the"
+        " state file) to read it from the beginning."
+    )
+
+
+def _day(time: int) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(value)
+    number = int(value)
+    if not 0 <= number < 1 << 40:
+        raise ValueError(value)
+    return number
+
+
+def _ranges(values: Any) -> list[Range]:
+    ranges: list[Range] = []
+    for lo, hi in values:
+        ranges = add(ranges, _whole(lo), _whole(hi))
+    return ranges

@@ -1,0 +1,65 @@
+"""A stream as the CDK knows it: what the catalog shows, and its records for a reader that asks for it alone."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from airbyte_cdk.models import AirbyteMessage, ConfiguredAirbyteCatalog, ConfiguredAirbyteStream, DestinationSyncMode, SyncMode
+from airbyte_cdk.sources.message import InMemoryMessageRepository
+from airbyte_cdk.sources.streams.concurrent.cursor import CursorField, FinalStateCursor
+from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
+from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partition
+from airbyte_cdk.sources.streams.concurrent.partitions.partition_generator import PartitionGenerator
+from airbyte_cdk.sources.types import Record
+
+Read = Callable[[ConfiguredAirbyteCatalog], Iterable[AirbyteMessage]]
+
+
+def stripe_stream(definition: Mapping[str, Any], schemas: Path, read: Read) -> DefaultStream:
+    """The stream of a manifest entry. Its schema is loaded when it is asked for; `read` brings the records of a catalog."""
+    name, cursor_field = definition["name"], definition["incremental_sync"]["cursor_field"]
+    schema_file = schemas / definition["schema_loader"]["file_path"].replace("{{ parameters['name'] }}", name)
+    generator = _WholeStream(name, read)
+    stream = DefaultStream(
+        partition_generator=generator,
+        name=name,
+        json_schema=lambda: orjson.loads(schema_file.read_bytes()),
+        primary_key=[definition["primary_key"]],
+        cursor_field=CursorField(cursor_field_key=cursor_field),
+        logger=logging.getLogger("airbyte"),
+        cursor=FinalStateCursor(name, None, InMemoryMessageRepository()),
+    )
+    generator.stream = stream
+    return stream
+
+
+class _WholeStream(PartitionGenerator, Partition):
+    """All of a stream as one partition."""
+
+    stream: DefaultStream
+
+    def __init__(self, name: str, read: Read) -> None:
+        self._name = name
+        self._read = read
+
+    def generate(self) -> Iterator[Partition]:
+        yield self
+
+    def read(self) -> Iterator[Record]:
+        configured = ConfiguredAirbyteStream(
+            self.stream.as_airbyte_stream(), sync_mode=SyncMode.full_refresh, destination_sync_mode=DestinationSyncMode.overwrite
+        )
+        for message in self._read(ConfiguredAirbyteCatalog([configured])):
+            if message.record is not None:
+                yield Record(message.record.data, self._name)
+
+    def to_slice(self) -> Mapping[str, Any] | None:
+        return None
+
+    def stream_name(self) -> str:
+        return self._name
+
+    def __hash__(self) -> int:
+        return hash(self._name)
