@@ -56,24 +56,37 @@ class ChangeIndex:
     def __init__(self, retriever: StripeRetriever, handled: Mapping[str, int]) -> None:
         self._retriever = retriever
         self._handled = handled
+        self._own_types = frozenset(retriever.events)
         self._fields = {type_: name for name, types in retriever.changed_with.items() for type_ in types}
         self.changes: dict[str, Change] = {}
         self.announced: dict[str, int] = {}
         """By the id of the object that announced others of this stream, the time of the newest fresh announcement."""
         self._announcements: dict[str, int] = {}
         self._own_creations: dict[str, int] = {}
-        self.seen: dict[str, int] = {}
-        """By its id the time of each event that told something."""
+        self.near: dict[str, int] = {}
+        """By its id the time of each event that told something and that the next sync will see again."""
 
     @property
     def types(self) -> set[str]:
         """The types of event that tell something of the stream."""
-        return {*self._retriever.events, *self._fields, *self._retriever.announced_by}
+        return {*self._own_types, *self._fields, *self._retriever.announced_by}
 
-    def add(self, event: _Event, payload: Mapping[str, Any], raw: Raw) -> None:
+    def add(self, event: _Event, payload: Mapping[str, Any], raw: Raw, is_near: bool) -> None:
         """Count `event`, whose object is `payload`; one without an id is a preview that is stored nowhere."""
+        if (
+            event.type not in self._own_types
+            and event.type not in self._fields
+            and event.type not in self._retriever.announced_by
+        ):
+            return
         is_fresh = event.id not in self._handled
-        if payload.get("object") == self._retriever.object and isinstance(payload.get("id"), str):
+        if is_near:
+            self.near[event.id] = event.created
+        if (
+            event.type in self._own_types
+            and payload.get("object") == self._retriever.object
+            and isinstance(payload.get("id"), str)
+        ):
             self._count(payload["id"], event, payload.get("created"), raw, is_fresh)
             if event.type.endswith(".created"):
                 for owner in self._retriever.announced_by.values():
@@ -82,13 +95,11 @@ class ChangeIndex:
         elif (name := self._fields.get(event.type)) and (id := _id_of(payload.get(name))):
             self._count(id, event, None, raw, is_fresh)
         if event.type in self._retriever.announced_by and (id := _id_of(payload)):
-            self.seen[event.id] = event.created
             self._announcements[id] = self._announcements.get(id, 0) + 1
             if is_fresh:
                 self.announced[id] = max(event.created, self.announced.get(id, 0))
 
     def _count(self, id: str, event: _Event, created: int | None, raw: Raw, is_fresh: bool) -> None:
-        self.seen[event.id] = event.created
         is_deletion = event.type == self._retriever.deleted_by != ""
         change = self.changes.get(id)
         if change is None:
@@ -105,9 +116,7 @@ class ChangeIndex:
 
     def unannounced(self) -> dict[str, int]:
         """Objects that announced others of this stream without an event of these, with the time of the announcement."""
-        return {
-            id: at for id, at in self.announced.items() if self._own_creations.get(id, 0) < self._announcements.get(id, 0)
-        }
+        return {id: at for id, at in self.announced.items() if self._own_creations.get(id, 0) < self._announcements.get(id, 0)}
 
 
 def _id_of(value: Any) -> str | None:
@@ -176,9 +185,7 @@ class Feed(Owner, ListReader):
         if self._records is not None:
             since.append(self._records.since)
         if since:
-            ListRead(
-                self._scheduler, self, self._retriever, self, [(min(since), None)], open_top=True, types=types
-            ).start()
+            ListRead(self._scheduler, self, self._retriever, self, [(min(since), None)], open_top=True, types=types).start()
         else:
             request = self._retriever.list_request(None, None, None, types=types)
             self._scheduler.add(Task(self, request, self._handle_head))
@@ -208,10 +215,11 @@ class Feed(Owner, ListReader):
                 told.append((event, msgspec.json.decode(event.data.object), event.data.object))
         with self._scheduler.lock:
             self.newest = max([event.created for event, _, _ in told] + [self.newest or 0]) or None
+            near = self._near
             for subscriber in self._subscribers:
                 for event, payload, payload_raw in told:
                     if subscriber.since is None or event.created >= subscriber.since:
-                        subscriber.index.add(event, payload, payload_raw)
+                        subscriber.index.add(event, payload, payload_raw, event.created >= near)
 
     def claimed(self, lo: int, hi: int) -> None:
         if self._records is not None:
@@ -247,6 +255,7 @@ class Feed(Owner, ListReader):
             raise answer.unreadable(str(error)) from error
         return bytes(event.data.object) if event.data else b"{}"
 
-    def handled(self, index: ChangeIndex) -> dict[str, int]:
-        """The events of `index` that lie so near to the newest that the next sync will see them again."""
-        return {id: at for id, at in index.seen.items() if at >= min(self.newest or 0, self.at) - OVERLAP}
+    @property
+    def _near(self) -> int:
+        """From when on events will be seen again by the next sync. Known with the newest page, which comes first."""
+        return min(self.newest or 0, self.at or self.newest or 0) - OVERLAP

@@ -70,7 +70,9 @@ def _failed(error: StripeError, permission: str) -> AirbyteConnectionStatus:
 
 def _warning(refused: dict[str, StripeError], by_name: dict[str, StripeRetriever]) -> str:
     needs = "; ".join(f'{name} needs "{by_name[name].permission}: Read"' for name in sorted(refused))
-    message = f"The key may not read everything. Permission denied for: {needs}. Set it in the key's form or leave the stream out."
+    message = (
+        f"The key may not read everything. Permission denied for: {needs}. Set it in the key's form or leave the stream out."
+    )
     if "events" in refused:
         message += " Without Events, a first sync works and later ones can't see what changed: they fail."
     return message

@@ -121,4 +121,6 @@ def check_options(config: Mapping[str, Any], specification: Mapping[str, Any]) -
 def _what_it_must_be(option: Mapping[str, Any]) -> str:
     if option["type"] == "integer":
         return f"must be a whole number from {option['minimum']} to {option['maximum']}"
-    return f"must look like {option['pattern_descriptor']}" if "pattern_descriptor" in option else "must be a text of the right form"
+    return (
+        f"must look like {option['pattern_descriptor']}" if "pattern_descriptor" in option else "must be a text of the right form"
+    )

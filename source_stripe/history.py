@@ -215,9 +215,7 @@ class ListRead:
             if not part.top_density:
                 part.top_density = part.density
             part.after = listed.rows[-1].id
-            part.at_ids = {row.id for row in listed.rows if row.created == oldest} | (
-                part.at_ids if oldest == part.at else set()
-            )
+            part.at_ids = {row.id for row in listed.rows if row.created == oldest} | (part.at_ids if oldest == part.at else set())
         return rows, raws, is_end
 
     def _claim(self, part: _Part, rows: Sequence[Any], is_end: bool) -> Claim:

@@ -1,6 +1,6 @@
 """Nested lists, whole: Stripe shows the first ten of a list inside an object."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -39,9 +39,7 @@ class NestedLists:
     def when_less_full(self, resume: Callable[[], None]) -> None:
         self._resumes.append(resume)
 
-    def emit(
-        self, objects: list[tuple[Any, bytes | Raw, int]], until: Holdable, then: Callable[[], None] | None
-    ) -> None:
+    def emit(self, objects: Sequence[tuple[Any, bytes | Raw, int]], until: Holdable, then: Callable[[], None] | None) -> None:
         """Emit `objects`, each with its row and its `updated`; `until` is held for those that wait for a list."""
         retriever, writer = self._stream.retriever, self._stream.retriever.writer
         records = []

@@ -13,7 +13,7 @@ class Row(msgspec.Struct):
 
     id: str
     created: int
-    updated: int | None | msgspec.UnsetType = msgspec.UNSET
+    updated: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class ListBody(msgspec.Struct):

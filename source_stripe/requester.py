@@ -91,7 +91,10 @@ class StripeRequester:
         headers = {name: self._evaluated(value) for name, value in self.request_headers.items()}
         headers |= {"Accept-Encoding": "gzip", "User-Agent": "airbyte-source-stripe"}
         self._template = requests.Request(
-            "GET", self.api_base + "/v1", headers={name: value for name, value in headers.items() if value}, auth=self.authenticator
+            "GET",
+            self.api_base + "/v1",
+            headers={name: value for name, value in headers.items() if value},
+            auth=self.authenticator,
         ).prepare()
         self._session = requests.Session()
         adapter = HTTPAdapter(pool_connections=2, pool_maxsize=64, max_retries=0)

@@ -13,11 +13,10 @@ from typing import Any
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.exception_handler import init_uncaught_exception_handler
 from airbyte_cdk.logger import init_logger
-from airbyte_cdk.models import AirbyteMessage, FailureType, Type
+from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_stripe.config import config_error
 from source_stripe.page import Page
 from source_stripe.source import YieldingDeclarativeSource
 
@@ -65,7 +64,9 @@ def run(arguments: list[str] | None = None) -> None:
     except AirbyteTracedException as error:
         code = _report(error, parsed.command)
     except Exception as error:
-        code = _report(AirbyteTracedException.from_exception(error, message=f"The connector failed ({type(error).__name__})."), "")
+        code = _report(
+            AirbyteTracedException.from_exception(error, message=f"The connector failed ({type(error).__name__})."), ""
+        )
     _leave(code)
 
 

@@ -242,5 +242,3 @@ class Scheduler:
             self._paused.append(task)
             task.owner.left += 1
             self._wake.notify()
-
-

@@ -80,7 +80,7 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         """All streams, whatever the key may read."""
         return AirbyteCatalog(streams=[stream.as_airbyte_stream() for stream in self.streams(config)])
 
-    def streams(self, config: Mapping[str, Any]) -> list[AbstractStream]:  # type: ignore[override]
+    def streams(self, config: Mapping[str, Any]) -> list[AbstractStream]:
         """The streams of the manifest, by name."""
         return [
             stripe_stream(definition, resources(), lambda catalog: self.read(self.logger, config, catalog))
@@ -92,7 +92,7 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         logger: logging.Logger,
         config: Mapping[str, Any],
         catalog: ConfiguredAirbyteCatalog,
-        state: Sequence[AirbyteStateMessage] | None = None,  # type: ignore[override]
+        state: Sequence[AirbyteStateMessage] | None = None,
     ) -> Iterator[AirbyteMessage]:
         """The records, states and statuses of a sync as ordinary messages."""
         for item in self.read_pages(config, catalog, state):

@@ -140,7 +140,7 @@ class StreamState:
         """These events (or objects), by id the times, were handled; what lies too far before the newest is forgotten."""
         if newest is not None:
             self.newest = max(newest, self.newest or 0)
-        known = self.recent | handled
+        known = {**self.recent, **handled}
         kept = sorted(known, key=known.__getitem__, reverse=True)[:MOST_REMEMBERED]
         self.recent = {id: known[id] for id in kept if known[id] >= (self.newest or 0) - OVERLAP}
 

@@ -12,6 +12,7 @@ from source_stripe.errors import StripeError
 from source_stripe.history import Claim, ListRead, ListReader
 from source_stripe.nested import NestedLists
 from source_stripe.output import Output
+from source_stripe.page import Row
 from source_stripe.requester import Answer
 from source_stripe.retriever import StripeRetriever
 from source_stripe.scheduler import Owner, Scheduler, Task
@@ -26,7 +27,9 @@ _CLOCK_TOLERANCE = 600
 class StreamSync(Owner):
     """One selected stream during a sync. It ends, well or not, with everything that it emitted in the output."""
 
-    def __init__(self, scheduler: Scheduler, output: Output, retriever: StripeRetriever, state: StreamState, lookback: int) -> None:
+    def __init__(
+        self, scheduler: Scheduler, output: Output, retriever: StripeRetriever, state: StreamState, lookback: int
+    ) -> None:
         super().__init__()
         self.scheduler = scheduler
         self.output = output
@@ -92,8 +95,8 @@ class HistoryReader(ListReader):
     def is_wanted(self, row: Any) -> bool:
         return True
 
-    def updated(self, row: Any) -> int:
-        return int(row.created)
+    def updated(self, row: Row) -> int:
+        return row.created
 
     def then(self, rows: Sequence[Any]) -> Callable[[], None] | None:
         """What the state learns from a page once it is out, besides its range."""
@@ -237,7 +240,7 @@ class ChangingSync(StreamSync):
                 logger.warning(
                     f'{self.name}: the key may not read events, so later syncs will not see changes. Set "Events: Read".'
                 )
-            handled, newest = feed.handled(self.index), feed.newest
+            handled, newest = self.index.near, feed.newest
 
             def first() -> None:
                 state.followed = feed.at
@@ -245,8 +248,7 @@ class ChangingSync(StreamSync):
                 state.remember(handled, newest)
 
             self.output.put_state(self, first)
-            self.index.changes.clear()
-            self.reader = _History(self, {})
+            self.reader = _History(self, self.index.changes)
             self.reader.read_ranges([(state.start, feed.at)], open_top=True)
         elif not self.refuses_the_future(feed.at):
             self._follow(feed)
@@ -299,7 +301,7 @@ class _History(HistoryReader):
                     self.expected.pop(row.id, None)
         super().read(rows, raws, claim)
 
-    def updated(self, row: Any) -> int:
+    def updated(self, row: Row) -> int:
         change = self._changes.get(row.id)
         return max(row.created, self._floor, change.at if change else 0)
 
@@ -327,7 +329,7 @@ class _NewObjects(HistoryReader):
         change = self._changes.get(row.id)
         return change is None or change.is_fresh
 
-    def updated(self, row: Any) -> int:
+    def updated(self, row: Row) -> int:
         change = self._changes.get(row.id)
         return max(row.created, change.at if change else 0)
 
@@ -409,9 +411,7 @@ class Follow(Owner):
             return
         reader = _NewObjects(self._stream, self._index.changes, lambda id, change: self._later(id, change))
         reader.wanted = new
-        reader.list_read = ListRead(
-            self._stream.scheduler, self, self._stream.retriever, reader, [(since, None)], open_top=True
-        )
+        reader.list_read = ListRead(self._stream.scheduler, self, self._stream.retriever, reader, [(since, None)], open_top=True)
         self._stream.nested.when_less_full(reader.list_read.resume)
         reader.list_read.start()
 
@@ -508,7 +508,7 @@ class Follow(Owner):
             stream.fail(self.error)
         else:
             state, feed = stream.state, self._feed
-            handled = feed.handled(self._index)
+            handled = self._index.near
 
             stream.output.put_state(stream, lambda: state.follow(feed.at, handled, feed.newest))
         stream.scheduler.release(stream)

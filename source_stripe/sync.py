@@ -1,7 +1,7 @@
 """One sync: the selected streams side by side, and what comes out of them in order."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from airbyte_cdk.models import (
     AirbyteMessage,
@@ -112,12 +112,13 @@ class Sync:
             elif self._dirty and (
                 self._output.is_empty() or self._clock.monotonic() - self._last_state >= _SECONDS_BETWEEN_STATES
             ):
-                yield from self._states(self._dirty.values())
+                dirty = list(self._dirty.values())
                 self._dirty.clear()
+                yield from self._states(dirty)
 
-    def _states(self, streams: "Sequence[StreamSync] | object") -> Iterator[AirbyteMessage]:
+    def _states(self, streams: Iterable[StreamSync]) -> Iterator[AirbyteMessage]:
         self._last_state = self._clock.monotonic()
-        for stream in list(streams):  # type: ignore[call-overload]
+        for stream in streams:
             if stream.state.followed is not None:
                 yield AirbyteMessage(
                     type=Type.STATE,
@@ -146,9 +147,7 @@ class Sync:
         """One error for the run: of the kind of the streams' errors, `transient_error` if any of them may pass."""
         kinds = {error.failure_type for error in self._errors.values()}
         kind = next(
-            kind
-            for kind in (FailureType.system_error, FailureType.transient_error, FailureType.config_error)
-            if kind in kinds
+            kind for kind in (FailureType.system_error, FailureType.transient_error, FailureType.config_error) if kind in kinds
         )
         messages = {error.message for error in self._errors.values()}
         what = messages.pop() if len(messages) == 1 else "See the error of each."
