@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import stripe
@@ -25,7 +26,10 @@ STREAMS = [
     "refunds",
     "subscriptions",
 ]
-EVERYTHING = {"subscriptions": [{"status": "all"}], "prices": [{"active": True}, {"active": False}]}
+EVERYTHING: dict[str, list[dict[str, Any]]] = {
+    "subscriptions": [{"status": "all"}],
+    "prices": [{"active": True}, {"active": False}],
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +48,15 @@ def client(server: StripeServer) -> stripe.StripeClient:
     return _client(server, server.secret_key)
 
 
-def _client(server: StripeServer, key: str, **options: object) -> stripe.StripeClient:
-    addresses: stripe.BaseAddresses = {"api": server.url}
+def _client(server: StripeServer, key: str, account: str | None = None) -> stripe.StripeClient:
+    version = "2026-08-26.dahlia"
+    addresses = {"api": server.url}
     return stripe.StripeClient(
-        key, base_addresses=addresses, stripe_version="2026-08-26.dahlia", max_network_retries=0, **options
+        key,
+        base_addresses=addresses,  # type: ignore[arg-type]
+        stripe_account=account,
+        stripe_version=version,
+        max_network_retries=0,
     )
 
 
@@ -111,7 +120,8 @@ def test_an_expired_key_is_an_authentication_error(server: StripeServer) -> None
     server.expire(key)
     with pytest.raises(stripe.AuthenticationError, match="Expired API Key provided") as caught:
         _client(server, key).v1.charges.list()
-    assert caught.value.json_body["error"]["code"] == "api_key_expired"
+    body: Any = caught.value.json_body
+    assert body["error"]["code"] == "api_key_expired"
 
 
 def test_a_restricted_key_without_permission_is_a_permission_error(server: StripeServer) -> None:
@@ -122,7 +132,7 @@ def test_a_restricted_key_without_permission_is_a_permission_error(server: Strip
 
 def test_an_unknown_parameter_is_an_invalid_request(client: stripe.StripeClient) -> None:
     with pytest.raises(stripe.InvalidRequestError, match="Received unknown parameter: wat") as caught:
-        client.v1.charges.list({"wat": 1})  # type: ignore[typeddict-unknown-key]
+        client.v1.charges.list({"wat": 1})  # type: ignore[arg-type]
     assert (caught.value.http_status, caught.value.code, caught.value.param) == (400, "parameter_unknown", "wat")
 
 
@@ -154,7 +164,7 @@ def test_a_connected_account_shows_its_own_objects(server: StripeServer) -> None
     other = Account(now=1_795_000_000, seed=7)
     other.create("customer", {"id": "cus_of_other"})
     server.connect("acct_other", other)
-    client = _client(server, server.secret_key, stripe_account="acct_other")
+    client = _client(server, server.secret_key, "acct_other")
     assert [each.id for each in client.v1.customers.list().data] == ["cus_of_other"]
 
 

@@ -1,0 +1,523 @@
+"""The embedded account itself: its clock, its events, its limits, and each of its ways to fail."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from integration_tests.embedded_stripe import Account, Fault, StripeServer, made_up_account
+
+NOW = 1_795_000_000
+DAY = 86_400
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account(now=NOW)
+
+
+@pytest.fixture
+def server(account: Account) -> Iterator[StripeServer]:
+    with StripeServer(account) as server:
+        yield server
+
+
+def get(server: StripeServer, path: str, **options: Any) -> requests.Response:
+    options.setdefault("headers", {})["Authorization"] = f"Bearer {options.pop('key', server.secret_key)}"
+    return requests.get(server.url + path, timeout=5, allow_redirects=False, **options)
+
+
+def ids(server: StripeServer, path: str) -> list[str]:
+    return [each["id"] for each in get(server, path).json()["data"]]
+
+
+def events(account: Account) -> list[str]:
+    """Oldest first."""
+    return [each["type"] for each in reversed(account.objects("event"))]
+
+
+# ---------------------------------------------------------------------- faults
+
+
+def test_a_status_comes_with_json_html_or_nothing_and_with_headers(server: StripeServer) -> None:
+    server.fault("status", status=503, headers={"Retry-After": "7"})
+    server.fault("status", status=502, body="html")
+    server.fault("status", status=500, body="empty")
+    first, second, third = (get(server, "/v1/charges") for _ in range(3))
+    assert (first.status_code, first.json()["error"]["type"], first.headers["Retry-After"]) == (503, "api_error", "7")
+    assert (second.status_code, second.headers["Content-Type"]) == (502, "text/html")
+    assert (third.status_code, third.content) == (500, b"")
+
+
+def test_a_fault_strikes_after_some_requests_for_some_times_on_one_path(server: StripeServer) -> None:
+    server.fault("status", path=r"/v1/charges\?", after=1, times=2)
+    statuses = [get(server, "/v1/charges?limit=1").status_code for _ in range(4)]
+    assert statuses == [200, 500, 500, 200]
+    server.fault(Fault("status", path="^/v1/charges", times=None))
+    assert [get(server, f"/v1/{path}").status_code for path in ("charges", "refunds", "charges")] == [500, 200, 500]
+    server.clear_faults()
+    assert get(server, "/v1/charges").status_code == 200
+
+
+def test_a_fault_can_choose_its_requests(server: StripeServer) -> None:
+    server.fault(Fault("status", match=lambda request: ("limit", "3") in request.query))
+    assert [get(server, f"/v1/charges?limit={limit}").status_code for limit in (2, 3, 3)] == [200, 500, 200]
+
+
+def test_a_rate_limit_tells_its_reason_or_not(server: StripeServer) -> None:
+    server.fault("rate_limit")
+    server.fault("rate_limit", reason=None)
+    first, second = get(server, "/v1/charges"), get(server, "/v1/charges")
+    assert (first.status_code, first.json()["error"]["code"]) == (429, "rate_limit")
+    assert first.headers["Stripe-Rate-Limited-Reason"] == "endpoint-rate"
+    assert (second.status_code, "Stripe-Rate-Limited-Reason" in second.headers) == (429, False)
+
+
+def test_a_lock_timeout_has_no_request_id(server: StripeServer) -> None:
+    server.fault("lock_timeout")
+    answer = get(server, "/v1/charges")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "lock_timeout")
+    assert "Request-Id" not in answer.headers
+
+
+@pytest.mark.parametrize("kind", ["reset_before", "reset_inside", "short_body"])
+def test_a_connection_breaks(account: Account, server: StripeServer, kind: str) -> None:
+    account.create("charge")
+    server.fault(kind)
+    with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+        get(server, "/v1/charges")
+    assert get(server, "/v1/charges").status_code == 200
+
+
+def test_a_cut_body_is_whole_for_http_and_broken_as_json(account: Account, server: StripeServer) -> None:
+    account.create("charge")
+    server.fault("cut_body")
+    answer = get(server, "/v1/charges", headers={"Accept-Encoding": "identity"})
+    assert (answer.status_code, int(answer.headers["Content-Length"])) == (200, len(answer.content))
+    with pytest.raises(requests.JSONDecodeError):
+        answer.json()
+
+
+def test_a_gzip_stream_breaks_off(account: Account, server: StripeServer) -> None:
+    account.create("charge")
+    server.fault("gzip_broken")
+    answer = get(server, "/v1/charges", stream=True, headers={"Accept-Encoding": "gzip"})
+    with pytest.raises(EOFError):
+        gzip.decompress(answer.raw.read(decode_content=False))
+
+
+def test_a_success_may_be_html_or_nothing(server: StripeServer) -> None:
+    server.fault("not_json")
+    server.fault("empty_200")
+    html, nothing = get(server, "/v1/charges"), get(server, "/v1/charges")
+    assert (html.status_code, html.text[:6]) == (200, "<html>")
+    assert (nothing.status_code, nothing.text) == (200, "")
+
+
+def test_a_hanging_request_ends_only_with_the_clients_patience(server: StripeServer) -> None:
+    server.fault("hang")
+    with pytest.raises(requests.ReadTimeout):
+        requests.get(server.url + "/v1/charges", auth=(server.secret_key, ""), timeout=0.2)
+
+
+def test_an_answer_trickles_or_is_slow(server: StripeServer) -> None:
+    server.fault("trickle", seconds=0.001)
+    server.fault("slow", seconds=0.2)
+    assert get(server, "/v1/charges").json()["data"] == []
+    start = time.monotonic()
+    assert get(server, "/v1/charges").json()["data"] == []
+    assert time.monotonic() - start > 0.19
+
+
+def test_pages_lie(account: Account, server: StripeServer) -> None:
+    made = [account.create("charge")["id"] for _ in range(4)]
+    server.fault("empty_page_with_more")
+    page = get(server, "/v1/charges").json()
+    assert (page["data"], page["has_more"]) == ([], True)
+    server.fault("repeat_page")
+    assert ids(server, f"/v1/charges?limit=2&starting_after={made[2]}") == [made[3], made[2]]
+    assert ids(server, f"/v1/charges?limit=2&starting_after={made[2]}") == [made[1], made[0]]
+
+
+def test_a_redirect_points_elsewhere(server: StripeServer) -> None:
+    server.fault("redirect", location="http://127.0.0.1:9/v1/charges")
+    answer = get(server, "/v1/charges")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "http://127.0.0.1:9/v1/charges")
+
+
+def test_a_key_fails_on_the_way(server: StripeServer) -> None:
+    server.fault("permission")
+    server.fault("revoked")
+    assert [get(server, "/v1/charges").status_code for _ in range(3)] == [403, 401, 200]
+
+
+# ---------------------------------------------------------------------- limits and log
+
+
+def test_no_second_holds_more_requests_than_the_limit(server: StripeServer) -> None:
+    server.limit(per_second=5)
+    answers = [get(server, "/v1/charges") for _ in range(8)]
+    assert [each.status_code for each in answers] == [200] * 5 + [429] * 3
+    assert answers[-1].headers["Stripe-Rate-Limited-Reason"] == "global-rate"
+
+
+def test_each_endpoint_has_a_limit_of_its_own(server: StripeServer) -> None:
+    server.limit(per_endpoint=2)
+    paths = ["charges", "charges", "refunds", "charges", "refunds"]
+    assert [get(server, f"/v1/{path}").status_code for path in paths] == [200, 200, 200, 429, 200]
+
+
+def test_requests_are_kept_without_the_key(server: StripeServer) -> None:
+    get(server, "/v1/charges?limit=2&expand[]=data.refunds")
+    seen = server.requests[0]
+    assert (seen.method, seen.path, seen.status) == ("GET", "/v1/charges", 200)
+    assert seen.query == [("limit", "2"), ("expand[]", "data.refunds")]
+    assert seen.key_suffix == server.secret_key[-4:]
+    assert server.secret_key not in repr(seen)
+
+
+def test_sixty_answers_take_their_latency_side_by_side(account: Account) -> None:
+    with StripeServer(account, latency=0.2) as server, ThreadPoolExecutor(60) as pool:
+        start = time.monotonic()
+        answers = list(pool.map(lambda _: get(server, "/v1/charges"), range(60)))
+        assert [each.status_code for each in answers] == [200] * 60
+        assert 0.19 < time.monotonic() - start < 2
+
+
+# ---------------------------------------------------------------------- clock and events
+
+
+def test_the_clock_stands_until_it_is_moved_and_dates_the_answers(account: Account, server: StripeServer) -> None:
+    assert get(server, "/v1/charges").headers["Date"] == "Wed, 18 Nov 2026 11:06:40 GMT"
+    account.advance(DAY)
+    assert account.now == NOW + DAY
+    assert get(server, "/v1/charges").headers["Date"] == "Thu, 19 Nov 2026 11:06:40 GMT"
+
+
+def test_an_account_without_a_time_follows_the_real_clock() -> None:
+    account = Account()
+    account.advance(100)
+    assert abs(account.now - time.time() - 100) < 2
+
+
+def test_events_age_out_after_thirty_days(account: Account, server: StripeServer) -> None:
+    account.create("customer")
+    account.advance(30 * DAY)
+    (ident,) = ids(server, "/v1/events")
+    account.advance(1)
+    assert ids(server, "/v1/events") == []
+    assert "aged out of our retention policy" in get(server, f"/v1/events/{ident}").json()["error"]["message"]
+    cursor = get(server, f"/v1/events?starting_after={ident}")
+    assert (cursor.status_code, cursor.json()["error"]["param"]) == (400, "starting_after")
+
+
+def test_an_event_becomes_visible_late_at_its_own_place(account: Account, server: StripeServer) -> None:
+    customer = account.create("customer", event=None)
+    account.emit("customer.updated", customer["id"], id="evt_late", visible_at=NOW + 60)
+    account.emit("customer.updated", customer["id"], at=NOW + 1, id="evt_prompt")
+    assert ids(server, "/v1/events") == ["evt_prompt"]
+    account.advance(60)
+    assert ids(server, "/v1/events") == ["evt_prompt", "evt_late"]
+
+
+def test_an_event_keeps_the_version_of_its_day(account: Account, server: StripeServer) -> None:
+    account.default_version = "2024-06-20"
+    account.create("subscription", {"id": "sub_1"})
+    account.default_version = "2026-08-26.dahlia"
+    account.update("subscription", "sub_1", {"description": "new"})
+    new, old = get(server, "/v1/events").json()["data"]
+    assert (old["api_version"], new["api_version"]) == ("2024-06-20", "2026-08-26.dahlia")
+    assert old["data"]["object"]["current_period_start"] == NOW
+    assert "current_period_start" not in new["data"]["object"]
+    assert new["data"]["previous_attributes"] == {"description": None}
+
+
+def test_an_event_holds_ten_lines_of_an_invoice(account: Account) -> None:
+    account.create("invoice", {"lines": 11})
+    lines = account.objects("event")[0]["data"]["object"]["lines"]
+    assert (len(lines["data"]), lines["has_more"], lines["total_count"]) == (10, True, 11)
+
+
+def test_a_deletion_tells_the_whole_object_without_a_flag(account: Account) -> None:
+    account.create("product", {"id": "prod_1", "name": "Mug"})
+    account.delete("product", "prod_1")
+    newest = account.objects("event")[0]
+    assert (newest["type"], newest["data"]["object"]["name"]) == ("product.deleted", "Mug")
+    assert (newest["data"]["object"]["active"], "deleted" in newest["data"]["object"]) == (False, False)
+
+
+def test_a_deleted_customer_takes_its_subscriptions_along(account: Account) -> None:
+    account.create("customer", {"id": "cus_1"})
+    account.create("subscription", {"id": "sub_1", "customer": "cus_1"})
+    account.delete("customer", "cus_1")
+    assert events(account)[2:] == ["customer.subscription.deleted", "customer.deleted"]
+    assert account.listed("subscriptions")["sub_1"]["status"] == "canceled"
+
+
+def test_a_refund_changes_its_charge(account: Account) -> None:
+    account.create("charge", {"id": "ch_1", "amount": 500})
+    account.create("refund", {"charge": "ch_1", "amount": 500})
+    assert events(account) == ["charge.succeeded", "refund.created", "charge.refunded"]
+    charge = account.listed("charges")["ch_1"]
+    assert (charge["amount_refunded"], charge["refunded"]) == (500, True)
+
+
+def test_an_older_account_tells_of_refunds_by_the_charge_alone(account: Account) -> None:
+    account.legacy_refund_events = True
+    account.create("charge", {"id": "ch_1"})
+    account.create("refund", {"charge": "ch_1"})
+    assert events(account) == ["charge.succeeded", "charge.refunded"]
+
+
+def test_an_invoice_tells_its_life(account: Account) -> None:
+    account.create("invoice", {"id": "in_1", "status": "draft"})
+    account.update("invoice", "in_1", {"status": "paid"})
+    told = ["invoice.created", "invoice.updated", "invoice.finalized", "invoice.paid", "invoice.payment_succeeded"]
+    assert events(account) == told
+
+
+def test_a_silent_change_is_told_by_no_event(account: Account) -> None:
+    account.create("payment_intent", {"id": "pi_1"}, event=None)
+    account.update("payment_intent", "pi_1", {"metadata": {"a": "b"}})
+    account.update("payment_intent", "pi_1", {"description": "x"}, event=None)
+    assert events(account) == []
+
+
+def test_metadata_merges_key_by_key(account: Account) -> None:
+    account.create("customer", {"id": "cus_1", "metadata": {"a": "1", "b": "2"}})
+    account.update("customer", "cus_1", {"metadata": {"a": None, "c": "3"}})
+    assert account.listed("customers")["cus_1"]["metadata"] == {"b": "2", "c": "3"}
+    previous = account.objects("event")[0]["data"]["previous_attributes"]
+    assert previous == {"metadata": {"a": "1", "c": None}}
+
+
+def test_a_pending_balance_transaction_settles_in_silence(account: Account, server: StripeServer) -> None:
+    account.create("balance_transaction", {"id": "txn_1", "available_on": NOW + DAY})
+    assert get(server, "/v1/balance_transactions/txn_1").json()["status"] == "pending"
+    account.advance(DAY)
+    assert get(server, "/v1/balance_transactions/txn_1").json()["status"] == "available"
+    assert events(account) == []
+
+
+# ---------------------------------------------------------------------- versions, keys, lists
+
+
+def test_an_answer_is_in_the_version_that_was_asked_for(account: Account, server: StripeServer) -> None:
+    account.create("subscription", {"id": "sub_1"})
+    old = get(server, "/v1/subscriptions/sub_1", headers={"Stripe-Version": "2024-06-20"})
+    new = get(server, "/v1/subscriptions/sub_1", headers={"Stripe-Version": "2026-08-26.dahlia"})
+    assert (old.headers["Stripe-Version"], "current_period_end" in old.json()) == ("2024-06-20", True)
+    assert (new.headers["Stripe-Version"], "current_period_end" in new.json()) == ("2026-08-26.dahlia", False)
+
+
+def test_without_a_version_the_accounts_own_counts(account: Account, server: StripeServer) -> None:
+    account.default_version = "2024-06-20"
+    account.create("invoice", {"id": "in_1"})
+    answer = get(server, "/v1/invoices/in_1")
+    assert (answer.headers["Stripe-Version"], answer.json()["paid"]) == ("2024-06-20", True)
+
+
+def test_a_permission_can_be_given_and_taken(server: StripeServer) -> None:
+    key = server.restricted_key(["customer_read"])
+    assert get(server, "/v1/coupons", key=key).status_code == 403
+    server.allow(key, "coupon_read")
+    assert get(server, "/v1/coupons", key=key).status_code == 200
+    server.forbid(key, "coupon_read")
+    assert get(server, "/v1/coupons", key=key).status_code == 403
+
+
+def test_expanding_needs_the_permission_of_what_is_expanded(account: Account, server: StripeServer) -> None:
+    account.create("charge", {"customer": account.create("customer")["id"]})
+    key = server.restricted_key(["charge_read"])
+    assert get(server, "/v1/charges?expand[]=data.refunds", key=key).status_code == 200
+    refused = get(server, "/v1/charges?expand[]=data.customer", key=key)
+    assert (refused.status_code, "('customer_read')" in refused.json()["error"]["message"]) == (403, True)
+
+
+def test_a_key_may_be_bound_to_another_address(server: StripeServer) -> None:
+    server.bind_ip(server.secret_key)
+    answer = get(server, "/v1/charges")
+    assert answer.status_code == 401
+    assert answer.json()["error"]["message"].startswith("The API key provided does not allow requests from your IP")
+
+
+def test_an_account_that_connects_none_is_no_platform(account: Account, server: StripeServer) -> None:
+    refused = get(server, "/v1/charges", headers={"Stripe-Account": "acct_other"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "platform_account_required")
+    server.connect("acct_other", Account(now=NOW))
+    assert get(server, "/v1/charges", headers={"Stripe-Account": "acct_other"}).status_code == 200
+    unknown = get(server, "/v1/charges", headers={"Stripe-Account": "acct_wrong"})
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (403, "account_invalid")
+
+
+def test_prices_may_list_both_kinds_by_default(account: Account, server: StripeServer) -> None:
+    account.create("price", {"id": "price_new"})
+    account.create("price", {"id": "price_old", "active": False})
+    assert ids(server, "/v1/prices") == ["price_new"]
+    account.prices_default = "both"
+    assert ids(server, "/v1/prices") == ["price_old", "price_new"]
+
+
+def test_inline_prices_and_test_clocks_are_in_no_list(account: Account, server: StripeServer) -> None:
+    account.create("price", {"id": "price_inline"}, inline=True)
+    account.create("customer", {"id": "cus_clock", "test_clock": "clock_1"})
+    assert ids(server, "/v1/prices") == ids(server, "/v1/customers") == []
+    assert get(server, "/v1/prices/price_inline").status_code == 200
+    assert get(server, "/v1/customers/cus_clock").status_code == 200
+
+
+def test_a_recurring_price_is_a_plan_too(account: Account, server: StripeServer) -> None:
+    account.create("price", {"id": "price_1", "unit_amount": 700})
+    assert get(server, "/v1/plans/price_1").json()["amount"] == 700
+    account.update("price", "price_1", {"active": False})
+    assert get(server, "/v1/plans/price_1").json()["active"] is False
+
+
+def test_a_collection_may_be_added(account: Account, server: StripeServer) -> None:
+    assert get(server, "/v1/setup_intents").status_code == 404
+    account.add_collection("/v1/setup_intents", "setup_intent", ["customer", "created"])
+    account.create("setup_intent", {"id": "seti_1", "customer": "cus_1"})
+    assert ids(server, "/v1/setup_intents?customer=cus_1&created[gte]=1") == ["seti_1"]
+    assert ids(server, "/v1/setup_intents?customer=cus_2") == []
+    assert list(account.listed("setup_intents")) == ["seti_1"]
+
+
+def test_the_truth_has_nested_lists_whole(account: Account) -> None:
+    account.create("invoice", {"id": "in_1", "lines": 12})
+    account.create("charge", {"id": "ch_1"})
+    for _ in range(11):
+        account.create("refund", {"charge": "ch_1", "amount": 1})
+    assert account.listed("invoices")["in_1"]["lines"]["has_more"] is True
+    assert len(account.listed("invoices", nested=["lines"])["in_1"]["lines"]["data"]) == 12
+    assert len(account.listed("charges", expand=["refunds"])["ch_1"]["refunds"]["data"]) == 10
+    assert len(account.listed("charges", nested=["refunds"])["ch_1"]["refunds"]["data"]) == 11
+
+
+# ---------------------------------------------------------------------- bulk
+
+
+@pytest.mark.parametrize("spread", ["even", "crowded"])
+def test_a_bulk_pages_and_reads_like_any_other(account: Account, server: StripeServer, spread: str) -> None:
+    account.bulk("charge", 250, spread=spread, since=NOW - 400 * DAY, until=NOW - DAY)
+    account.create("charge", {"id": "ch_between"}, at=NOW - 200 * DAY)
+    seen: list[dict[str, Any]] = []
+    while True:
+        cursor = f"&starting_after={seen[-1]['id']}" if seen else ""
+        page = get(server, f"/v1/charges?limit=100{cursor}").json()
+        seen += page["data"]
+        if not page["has_more"]:
+            break
+    assert len({each["id"] for each in seen}) == 251
+    assert [each["created"] for each in seen] == sorted((each["created"] for each in seen), reverse=True)
+    assert get(server, f"/v1/charges/{seen[77]['id']}").json() == seen[77]
+    assert {each["id"]: each for each in seen} == account.listed("charges")
+
+
+def test_an_object_of_a_bulk_can_change_and_go(account: Account, server: StripeServer) -> None:
+    account.bulk("charge", 10)
+    first, second, *_ = ids(server, "/v1/charges")
+    account.update("charge", second, {"description": "changed"})
+    assert ids(server, "/v1/charges")[:2] == [first, second]
+    assert get(server, f"/v1/charges/{second}").json()["description"] == "changed"
+    account.delete("charge", first)
+    assert len(ids(server, "/v1/charges")) == 9
+
+
+def test_a_bulk_is_the_same_in_every_process() -> None:
+    accounts = [Account(now=NOW, seed=seed) for seed in (1, 2)]
+    for each in accounts:
+        each.bulk("charge", 100)
+    keys = [[(obj["id"], obj["created"]) for obj in each.objects("charge")] for each in accounts]
+    assert keys[0] == keys[1]
+
+
+# ---------------------------------------------------------------------- the film, and other processes
+
+
+@pytest.fixture(scope="module")
+def film() -> Account:
+    return made_up_account(now=NOW)
+
+
+def test_the_film_is_the_same_each_time(film: Account) -> None:
+    again = made_up_account(now=NOW)
+    assert again.listed("events") == film.listed("events")
+    assert again.listed("invoices") == film.listed("invoices")
+
+
+def test_the_films_invoices_add_up(film: Account) -> None:
+    whole = film.listed("invoices", nested=["lines"]).values()
+    assert {0, 10, 11, 250, 1000} <= {len(each["lines"]["data"]) for each in whole}
+    assert all(each["total"] == sum(line["amount"] for line in each["lines"]["data"]) for each in whole)
+    assert {each["status"] for each in whole} == {"draft", "open", "paid", "uncollectible", "void"}
+
+
+def test_the_films_refunds_and_disputes_have_their_charge(film: Account) -> None:
+    charges = film.listed("charges", nested=["refunds"])
+    for ident, charge in charges.items():
+        assert charge["amount_refunded"] == sum(each["amount"] for each in charge["refunds"]["data"]), ident
+    assert max(len(charge["refunds"]["data"]) for charge in charges.values()) >= 12
+    assert all(charges[each["charge"]]["disputed"] for each in film.objects("dispute"))
+
+
+def test_the_films_payouts_pay_out_what_was_earned(film: Account) -> None:
+    rows = film.listed("balance_transactions")
+    for payout in film.objects("payout"):
+        assert payout["amount"] == sum(rows[each]["net"] for each in film.payout_contents[payout["id"]])
+
+
+def test_the_film_crowds_a_hundred_objects_into_a_second(film: Account) -> None:
+    for kind in ("customer", "charge", "event"):
+        seconds = [each["created"] for each in film.objects(kind)]
+        assert max(map(seconds.count, set(seconds))) > 100
+
+
+def control(server_url: str, name: str, **given: Any) -> Any:
+    answer = requests.post(f"{server_url}/_control/{name}", json=given, timeout=5)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_another_process_can_direct_the_account(server: StripeServer) -> None:
+    url = server.url
+    made = control(url, "create", object="customer", fields={"email": "a@example.com"})
+    control(url, "update", object="customer", id=made["id"], fields={"email": "b@example.com"})
+    truth = requests.get(f"{url}/_control/listed?stream=customers&expand=sources,tax_ids", timeout=5).json()
+    assert (truth[made["id"]]["email"], truth[made["id"]]["sources"]["data"]) == ("b@example.com", [])
+    assert control(url, "advance", seconds=DAY) == {"now": NOW + DAY}
+    control(url, "fault", kind="status", status=504)
+    assert get(server, "/v1/charges").status_code == 504
+    control(url, "delete", object="customer", id=made["id"])
+    control(url, "limit", per_second=1)
+    assert [get(server, "/v1/customers").json().get("data") for _ in range(2)] == [[], None]
+    assert [each["status"] for each in control(url, "requests")] == [504, 200, 429]
+    control(url, "revoke", key=server.secret_key)
+    assert get(server, "/v1/charges").status_code == 401
+
+
+def test_a_wrong_direction_is_refused(server: StripeServer) -> None:
+    answer = requests.post(f"{server.url}/_control/fault", json={"kind": "meteor"}, timeout=5)
+    assert (answer.status_code, "no fault is called 'meteor'" in answer.text) == (400, True)
+
+
+def test_it_serves_as_a_process_until_sigterm() -> None:
+    command = [sys.executable, "-m", "integration_tests.embedded_stripe", "--size", "empty", "--bulk", "charge=1000"]
+    root = Path(__file__).parent.parent
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        answer = requests.get(said["url"] + "/v1/charges", auth=(said["secret_key"], ""), timeout=5)
+        assert len(answer.json()["data"]) == 10
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
