@@ -58,6 +58,8 @@ class ChangeIndex:
         self._handled = handled
         self._own_types = frozenset(retriever.events)
         self._fields = {type_: name for name, types in retriever.changed_with.items() for type_ in types}
+        self.types = self._own_types | set(self._fields) | set(retriever.announced_by)
+        """The types of event that tell something of the stream."""
         self.changes: dict[str, Change] = {}
         self.announced: dict[str, int] = {}
         """By the id of the object that announced others of this stream, the time of the newest fresh announcement."""
@@ -65,11 +67,6 @@ class ChangeIndex:
         self._own_creations: dict[str, int] = {}
         self.near: dict[str, int] = {}
         """By its id the time of each event that told something and that the next sync will see again."""
-
-    @property
-    def types(self) -> set[str]:
-        """The types of event that tell something of the stream."""
-        return {*self._own_types, *self._fields, *self._retriever.announced_by}
 
     def add(self, event: _Event, payload: Mapping[str, Any], raw: Raw, is_near: bool) -> None:
         """Count `event`, whose object is `payload`; one without an id is a preview that is stored nowhere."""

@@ -1,5 +1,6 @@
 """Whether a key can read the account."""
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,8 @@ from source_stripe.clock import Clock
 from source_stripe.errors import StripeError, sentence_of, traced
 from source_stripe.requester import StripeRequester
 from source_stripe.retriever import StripeRetriever
+
+logger = logging.getLogger("airbyte")
 
 _SECONDS_TO_TRY = 30.0
 
@@ -36,7 +39,9 @@ def check(requester: StripeRequester, retrievers: Sequence[StripeRetriever], clo
             message=f"Permission denied: the key may read none of the streams. Set in its form: {rows}. {_words(refused)}",
         )
     if refused:
-        return AirbyteConnectionStatus(status=Status.SUCCEEDED, message=_warning(refused, by_name))
+        warning = _warning(refused, by_name)
+        logger.warning(warning)
+        return AirbyteConnectionStatus(status=Status.SUCCEEDED, message=warning)
     return AirbyteConnectionStatus(status=Status.SUCCEEDED)
 
 

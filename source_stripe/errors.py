@@ -37,8 +37,11 @@ class StripeError(Exception):
 
     @property
     def is_missing_object(self) -> bool:
-        """Whether the object asked for by its id does not exist (any more)."""
-        return self.status == 404 and self.code in ("resource_missing", "")
+        """Whether the object asked for, or whose list is asked for, does not exist (any more).
+
+        Not so a 404 without a code: that is a wrong address.
+        """
+        return self.status in (400, 404) and self.code == "resource_missing" and self.param != "starting_after"
 
     @property
     def is_missing_cursor(self) -> bool:

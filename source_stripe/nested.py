@@ -92,11 +92,11 @@ class NestedLists:
 
     def _refused(self, incomplete: "_Incomplete", name: str, after: str | None, error: StripeError) -> bool:
         """An item to start after that vanished: the list from its beginning. An object that vanished: nothing to show."""
-        if after is not None and error.is_missing_cursor and error.status == 400:
+        if after is not None and error.is_missing_cursor:
             incomplete.whole[name]["data"] = []
             self._stream.scheduler.add(self._task(incomplete, name, None))
             return True
-        if error.is_missing_object or error.is_missing_cursor:
+        if error.is_missing_object:
             if not incomplete.is_gone:
                 incomplete.is_gone = True
                 self._done(incomplete)

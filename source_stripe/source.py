@@ -23,7 +23,7 @@ from airbyte_cdk.sources.streams.concurrent.abstract_stream import AbstractStrea
 
 from source_stripe.check import check
 from source_stripe.clock import Clock
-from source_stripe.config import AirbyteConfigTransformation, check_options, config_error, start_of
+from source_stripe.config import AirbyteConfigTransformation, check_options, config_error, is_test_key, start_of
 from source_stripe.page import Page
 from source_stripe.requester import StripeRequester
 from source_stripe.retriever import StripeRetriever
@@ -156,6 +156,9 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
     def _sync(self, catalog: ConfiguredAirbyteCatalog, state: Sequence[AirbyteStateMessage]) -> Sync | None:
         definitions = {definition["name"]: definition for definition in self.resolved_manifest["streams"]}
         start = start_of(self._config)
+        scope: dict[str, Any] = {"livemode": not is_test_key(self._config["secret_key"])}
+        if account := self._config.get("account_id"):
+            scope["account_id"] = account
         blobs = _state_blobs(state)
         streams = []
         for configured in catalog.streams:
@@ -165,7 +168,7 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
             retriever = self._retriever(definitions[name])
             blob = None if configured.sync_mode == SyncMode.full_refresh else blobs.get(name)
             try:
-                streams.append((retriever, StreamState.load(blob, retriever.cursor_field, start)))
+                streams.append((retriever, StreamState.load(blob, retriever.cursor_field, start, scope)))
             except BrokenState as error:
                 raise refused_state(name, str(error)) from error
         if not streams:

@@ -16,6 +16,9 @@ MOST_REMEMBERED = 1000
 _MARGIN = 3600
 _MOST_PENDING = 200
 
+SCOPE = ("livemode", "account_id")
+"""Whose data a state is of: the key's mode, and the connected account if there is one."""
+
 Range = tuple[int, int]
 
 
@@ -69,22 +72,28 @@ class StreamState:
     floor: int | None = None
     pending: dict[int, Range] = field(default_factory=dict)
     is_foreign: bool = False
+    scope: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, blob: Mapping[str, Any] | None, cursor_field: str, start: int) -> "StreamState":
+    def load(
+        cls, blob: Mapping[str, Any] | None, cursor_field: str, start: int, scope: Mapping[str, Any] | None = None
+    ) -> "StreamState":
         """The state in `blob`: of this connector, of Airbyte's own (`{"updated": "1795…"}`), or none.
 
-        An earlier `start` than the state's adds what lies between to the unread. Raises `BrokenState` for anything else.
+        `scope` tells whose data is read (`livemode`, `account_id`): a state of another is refused. An earlier `start` than the
+        state's adds what lies between to the unread. Raises `BrokenState` for anything else.
         """
         blob = {key: value for key, value in (blob or {}).items() if not key.startswith("__ab_")}
         if not blob:
-            return cls(cursor_field, start)
+            return cls(cursor_field, start, scope=dict(scope or {}))
         try:
             if "version" not in blob:
                 followed = _whole(next(blob[name] for name in (cursor_field, "updated", "created") if name in blob))
-                return cls(cursor_field, start, followed, is_foreign=True)
+                return cls(cursor_field, start, followed, is_foreign=True, scope=dict(scope or {}))
             if blob["version"] != VERSION:
                 raise BrokenState(f"it has the version {blob['version']!r}, made by a later connector")
+            if scope is not None and (other := {name: blob[name] for name in SCOPE if name in blob}) != scope:
+                raise BrokenState(f"it is of other data ({_words(other)}) than the key reads ({_words(scope)})")
             state = cls(
                 cursor_field,
                 _whole(blob["start"]),
@@ -99,6 +108,7 @@ class StreamState:
             raise BrokenState("it is not of the form that this connector writes") from error
         if start < state.start:
             state.unread = add(state.unread, start, state.start - 1)
+        state.scope = dict(scope or {})
         state.start = start
         state.unread = [(max(a, start), b) for a, b in state.unread if b >= start]
         return state
@@ -106,7 +116,7 @@ class StreamState:
     def dump(self) -> dict[str, Any]:
         """The state as JSON; `load` takes it back."""
         assert self.followed is not None
-        blob: dict[str, Any] = {self.cursor_field: self.followed, "start": self.start, "version": VERSION}
+        blob: dict[str, Any] = {self.cursor_field: self.followed, "start": self.start, "version": VERSION, **self.scope}
         if self.unread:
             blob["unread"] = [list(range_) for range_ in self.unread]
         if self.newest is not None:
@@ -197,6 +207,11 @@ def refused_state(stream: str, why: str) -> Exception:
 
 def _day(time: int) -> str:
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _words(scope: Mapping[str, Any]) -> str:
+    mode = "live mode" if scope.get("livemode") else "test mode"
+    return f"{mode}, {scope['account_id']}" if "account_id" in scope else mode
 
 
 def _whole(value: Any) -> int:
