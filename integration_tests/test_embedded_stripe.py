@@ -273,6 +273,14 @@ def test_a_refund_changes_its_charge(account: Account) -> None:
     assert (charge["amount_refunded"], charge["refunded"]) == (500, True)
 
 
+def test_a_refund_that_fails_is_taken_back(account: Account) -> None:
+    account.create("charge", {"id": "ch_1", "amount": 500})
+    account.create("refund", {"id": "re_1", "charge": "ch_1", "amount": 500})
+    account.update("refund", "re_1", {"status": "failed"})
+    assert events(account)[3:] == ["refund.updated", "charge.refund.updated", "refund.failed"]
+    assert account.listed("charges")["ch_1"]["amount_refunded"] == 0
+
+
 def test_an_older_account_tells_of_refunds_by_the_charge_alone(account: Account) -> None:
     account.legacy_refund_events = True
     account.create("charge", {"id": "ch_1"})

@@ -23,7 +23,7 @@ def main() -> None:
         "--bulk",
         action="append",
         default=[],
-        metavar="OBJECT=COUNT[:even|crowded]",
+        metavar="OBJECT=COUNT[:even|crowded|late]",
         help="that many alike objects more, such as charge=500000:crowded",
     )
     parser.add_argument("--seed", type=int, default=1)

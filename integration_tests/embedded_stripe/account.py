@@ -16,7 +16,7 @@ import orjson
 from .bulk import Bulk
 from .endpoints import COLLECTIONS, CONTAINED, EXPANDABLE, INCLUDABLE, PINNED_VERSION, Collection, Filter
 from .shelf import FIRST, LAST, Key, Shelf
-from .templates import TEMPLATES, Object, a_list, made_up_id, plain, plan_of, price_of
+from .templates import TEMPLATES, Object, a_list, address, made_up_id, plain, plan_of, price_of
 from .versions import is_current, reshape
 
 RETENTION = 30 * 86_400
@@ -33,6 +33,25 @@ class Natural:
 NATURAL = Natural()
 _NO_TREE: Tree = {}
 
+# What makes an object of a bulk as long as they are in a busy shop.
+_BULK_FIELDS: dict[str, Object] = {
+    "balance_transaction": {"status": "available", "fee": 62, "description": "Subscription update"},
+    "charge": {
+        "description": "Subscription update",
+        "metadata": {f"key_{n}": "0f8fad5b-d9cb-469f-a165-70867728950e" for n in range(8)},
+        "receipt_email": "jenny.rosen@example.com",
+        "shipping": {
+            "address": address(city="San Francisco", country="US", line1="510 Townsend St", postal_code="94107"),
+            "carrier": "UPS",
+            "name": "Jenny Rosen",
+            "phone": "+15555550100",
+            "tracking_number": "1Z999AA10123456784",
+        },
+        "statement_descriptor_suffix": "GOLD PLAN",
+        "transfer_group": "group_0f8fad5b-d9cb-469f-a165-70867728950e",
+    },
+}
+
 # Which list an object shows of others, and how these name it.
 _DERIVED = {
     ("charge", "refunds"): ("refund", "charge", "/v1/charges/{}/refunds"),
@@ -42,7 +61,19 @@ _DERIVED = {
 _NESTED_LISTS = {"invoice": ("lines",), "subscription": ("items",), "customer": ("sources", "tax_ids")}
 _EVENT_PREFIX = {"subscription": "customer.subscription", "dispute": "charge.dispute", "tax_id": "customer.tax_id"}
 _EVENT_PREFIX["discount"] = "customer.discount"
+_UNDONE = ("failed", "canceled")
+_DELETABLE = {"coupon", "customer", "discount", "invoice", "plan", "price", "product", "tax_id"}
 _SILENT = {"balance_transaction", "payment_intent", "line_item", "subscription_item", "event", "payment_method"}
+
+
+@dataclass
+class _Clock:
+    fixed: int | None
+    offset: int = 0
+
+    @property
+    def now(self) -> int:
+        return (int(time.time()) if self.fixed is None else self.fixed) + self.offset
 
 
 class Account:
@@ -62,8 +93,7 @@ class Account:
         self.payout_contents: dict[str, set[str]] = {}  # payout -> the balance transactions it paid out
         self.lock = RLock()
         self.collections: list[Collection] = list(COLLECTIONS)
-        self._fixed = now
-        self._offset = 0
+        self._clock = _Clock(now)
         self._shelves: dict[str, Shelf] = {}
         self._sequence = 1 << 40  # above every index of a bulk
         self._late: dict[str, int] = {}
@@ -75,19 +105,20 @@ class Account:
 
     @property
     def now(self) -> int:
-        return (int(time.time()) if self._fixed is None else self._fixed) + self._offset
+        return self._clock.now
 
     def advance(self, seconds: int) -> None:
+        """Moves the clock of both modes."""
         with self.lock:
-            self._offset += int(seconds)
-            self._rendered.clear()
+            self._clock.offset += int(seconds)
 
     @property
     def other(self) -> Account:
         """The same account in the other mode."""
         if self._other is None:
-            self._other = Account(self._fixed, seed=1, id=self.id, livemode=not self.livemode)
+            self._other = Account(seed=1, id=self.id, livemode=not self.livemode)
             self._other._other = self
+            self._other._clock = self._clock
         return self._other
 
     @property
@@ -196,7 +227,7 @@ class Account:
         self._rendered.clear()
 
     def _follow_create(self, kind: str, made: Object, created: int, inline: bool, tell: bool) -> None:
-        if kind == "refund" and made["status"] not in ("failed", "canceled"):
+        if kind == "refund" and made["status"] not in _UNDONE:
             charge = self.shelf("charge").own(made["charge"])
             if charge:
                 charge["amount_refunded"] += made["amount"]
@@ -258,8 +289,17 @@ class Account:
             for each in events:
                 previous = _difference(before, obj) if each.endswith(".updated") else None
                 self._natural(each, obj, when, previous)
+            if kind == "refund" and before["status"] != obj["status"] and obj["status"] in _UNDONE:
+                self._give_back(obj)
             self._update_twin(kind, obj, given, event is not None, when)
             return _copied(obj)
+
+    def _give_back(self, refund: Object) -> None:
+        """A refund that failed is none of its charge any more."""
+        charge = self.shelf("charge").own(refund["charge"])
+        if charge:
+            charge["amount_refunded"] -= refund["amount"]
+            charge["refunded"] = False
 
     def _refill(self, kind: str, obj: Object, given: Object) -> None:
         """Lines and items may be given as a plain list: each is filled like a new one."""
@@ -297,7 +337,7 @@ class Account:
             shelf.drop(id)
             self._rendered.clear()
             final = last | {"product": {"active": False}, "coupon": {"valid": False}}.get(kind, {})
-            if event is NATURAL:
+            if event is NATURAL and kind in _DELETABLE:
                 self._natural(f"{_EVENT_PREFIX.get(kind, kind)}.deleted", final, when)
             elif isinstance(event, str):
                 self._natural(event, final, when)
@@ -536,11 +576,8 @@ class Account:
         template = TEMPLATES.get(kind, plain(kind))
 
         def made(ident: str, created: int) -> Object:
-            given = dict(fields or {})
-            obj = template(self.new_id, ident, created, given) | given
-            if kind == "balance_transaction":
-                obj["status"] = "available"
-            return obj
+            given = _BULK_FIELDS.get(kind, {}) | dict(fields or {})
+            return template(self.new_id, ident, created, given) | given
 
         with self.lock:
             end = self.now - 3600 if until is None else until

@@ -507,7 +507,7 @@ class StripeServer:
         if name == "fault":
             return asdict(self.fault(Fault(**given)))
         if name == "connect":
-            self.connect(given["id"], Account(account._fixed))
+            self.connect(given["id"], Account(account.now))
             return {"id": given["id"]}
         if name == "keys":
             return {"secret_key": self.secret_key, "live_key": self.live_key}

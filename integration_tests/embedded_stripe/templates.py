@@ -146,7 +146,7 @@ def charge(new_id: Callable[[str], str], ident: str, created: int, given: Object
         "radar_options": {},
         "receipt_email": None,
         "receipt_number": None,
-        "receipt_url": f"https://pay.stripe.com/receipts/payment/CAcaFwoVYWNjdF8xUGdhZlRCN1daMDF6Z2tX/{ident}",
+        "receipt_url": f"https://pay.stripe.com/receipts/payment/CAcaFwoVYWNjdF8xUGdhZlRCN1daMDF6Z2tXKI7ei7UGMgZv2S/{ident}",
         "refunded": False,
         "review": None,
         "shipping": None,
