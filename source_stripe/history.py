@@ -87,6 +87,8 @@ class _Part:
     under: "_Part | None" = None
     """The part that begins where this one ends."""
     top_density: float | None = None
+    is_at_end: bool = False
+    """The last page of a pass came, and is being dealt with."""
     claims: deque[Claim] = field(default_factory=deque)
 
 
@@ -163,6 +165,7 @@ class ListRead:
                 part.hi = max(self._scheduler.stripe_now(), *(row.created for row in listed.rows[:1]), part.lo)
                 self._reader.top(part.hi)
             rows, raws, is_end = self._advance(part, listed)
+            part.is_at_end = is_end
             claim = self._claim(part, rows, is_end)
         self._reader.read(rows, raws, claim)
         with self._scheduler.lock:
@@ -170,7 +173,7 @@ class ListRead:
                 self._go_on(part)
             elif part.turn + 1 < len(self._retriever.passes):
                 part.turn += 1
-                part.after, part.at, part.restart = None, None, False
+                part.after, part.at, part.restart, part.is_at_end = None, None, False, False
                 part.at_ids.clear()
                 self._go_on(part)
             else:
@@ -261,7 +264,7 @@ class ListRead:
 
     def _pages_left(self, part: _Part) -> float:
         """An estimate of the pages that the part has yet to read; 0 when nothing is known."""
-        if part.at is None or part.density is None:
+        if part.at is None or part.density is None or part.is_at_end:
             return 0.0
         length, density = part.at - part.lo, part.density
         if part.under is None:
