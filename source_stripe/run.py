@@ -7,7 +7,6 @@ import signal
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
@@ -19,6 +18,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_stripe.page import Page
 from source_stripe.source import YieldingDeclarativeSource
+from source_stripe.terminal import Terminal
 
 
 class YieldingEntrypoint(AirbyteEntrypoint):
@@ -26,11 +26,17 @@ class YieldingEntrypoint(AirbyteEntrypoint):
 
     source: YieldingDeclarativeSource
 
+    def __init__(self, source: YieldingDeclarativeSource, terminal: Terminal) -> None:
+        super().__init__(source)
+        self._terminal = terminal
+
     def lines(self, arguments: argparse.Namespace) -> Iterator[bytes]:
         """Whole lines as bytes, with their line ends."""
         if arguments.command != "read":
             for text in self.run(arguments):
                 yield text.encode() + b"\n"
+                if arguments.command == "check":
+                    self._terminal.tell(text)
             return
         if arguments.debug:
             init_logger().setLevel("DEBUG")
@@ -40,7 +46,7 @@ class YieldingEntrypoint(AirbyteEntrypoint):
         catalog = self.source.read_catalog(arguments.catalog)
         state = self.source.read_state(arguments.state)
         counts: defaultdict[HashableStreamDescriptor, float] = defaultdict(float)
-        for item in self.source.read_pages(config, catalog, state):
+        for item in self._terminal.watch(self.source.read_pages(config, catalog, state)):
             if isinstance(item, Page):
                 counts[HashableStreamDescriptor(name=item.stream, namespace=None)] += item.count
                 yield item.lines
@@ -52,53 +58,58 @@ def run(arguments: list[str] | None = None) -> None:
     """Run the command and end the process: 0 when it went well (a failed `check` did), 1 when not."""
     logger = init_logger("airbyte")
     init_uncaught_exception_handler(logger)
-    signal.signal(signal.SIGTERM, _terminate)
+    terminal = Terminal(sys.stderr, shares_output=sys.stdout.isatty())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda signum, frame: _terminate(signum, terminal))
     parsed = YieldingEntrypoint.parse_args(sys.argv[1:] if arguments is None else arguments)
     if not parsed.command:
         sys.exit("Name a command: spec, check, discover or read.")
     code = 0
     try:
-        _write(parsed)
+        _write(parsed, terminal)
     except BrokenPipeError:
         code = 1
     except AirbyteTracedException as error:
-        code = _report(error, parsed.command)
+        code = _report(error, parsed.command, terminal)
     except Exception as error:
         code = _report(
-            AirbyteTracedException.from_exception(error, message=f"The connector failed ({type(error).__name__})."), ""
+            AirbyteTracedException.from_exception(error, message=f"The connector failed ({type(error).__name__})."), "", terminal
         )
-    _leave(code)
+    _leave(code, terminal)
 
 
-def _write(parsed: argparse.Namespace) -> None:
+def _write(parsed: argparse.Namespace, terminal: Terminal) -> None:
     # What the imports left behind is never garbage, and pages are freed by their counts.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    entrypoint = YieldingEntrypoint(YieldingDeclarativeSource())
+    entrypoint = YieldingEntrypoint(YieldingDeclarativeSource(), terminal)
     out = sys.stdout.buffer
     for lines in entrypoint.lines(parsed):
         out.write(lines)
         out.flush()
 
 
-def _report(error: AirbyteTracedException, command: str) -> int:
+def _report(error: AirbyteTracedException, command: str, terminal: Terminal) -> int:
     """Say what went wrong in the protocol's words."""
     if command == "check" and error.failure_type == FailureType.config_error:
         message: Any = error.as_connection_status_message()
         code = 0
     else:
         message, code = error.as_sanitized_airbyte_message(), 1
-    sys.stdout.write(AirbyteEntrypoint.airbyte_message_to_string(message) + "\n")
+    line = AirbyteEntrypoint.airbyte_message_to_string(message)
+    sys.stdout.write(line + "\n")
+    terminal.tell(line)
     return code
 
 
-def _terminate(signum: int, frame: FrameType | None) -> None:
+def _terminate(signum: int, terminal: Terminal) -> None:
     """The platform wants an end: what was written is whole lines, and the last state is among them."""
-    _leave(128 + signum)
+    _leave(128 + signum, terminal)
 
 
-def _leave(code: int) -> None:
+def _leave(code: int, terminal: Terminal) -> None:
     """End now. A worker that waits for an answer must not keep the process."""
+    terminal.close()
     try:
         sys.stdout.flush()
         sys.stderr.flush()
