@@ -415,7 +415,7 @@ def test_the_truth_has_nested_lists_whole(account: Account) -> None:
 # ---------------------------------------------------------------------- bulk
 
 
-@pytest.mark.parametrize("spread", ["even", "crowded"])
+@pytest.mark.parametrize("spread", ["even", "crowded", "late"])
 def test_a_bulk_pages_and_reads_like_any_other(account: Account, server: StripeServer, spread: str) -> None:
     account.bulk("charge", 250, spread=spread, since=NOW - 400 * DAY, until=NOW - DAY)
     account.create("charge", {"id": "ch_between"}, at=NOW - 200 * DAY)
@@ -430,6 +430,16 @@ def test_a_bulk_pages_and_reads_like_any_other(account: Account, server: StripeS
     assert [each["created"] for each in seen] == sorted((each["created"] for each in seen), reverse=True)
     assert get(server, f"/v1/charges/{seen[77]['id']}").json() == seen[77]
     assert {each["id"]: each for each in seen} == account.listed("charges")
+
+
+@pytest.mark.parametrize(
+    "kind", ["balance_transaction", "event", "invoice", "payment_intent", "refund", "subscription"]
+)
+def test_a_bulk_may_be_of_any_kind(account: Account, server: StripeServer, kind: str) -> None:
+    account.bulk(kind, 5, since=NOW - DAY)
+    newest = get(server, f"/v1/{kind}s?limit=1").json()["data"][0]
+    assert get(server, f"/v1/{kind}s/{newest['id']}").json() == newest
+    assert len(account.listed(f"{kind}s")) == 5
 
 
 def test_an_object_of_a_bulk_can_change_and_go(account: Account, server: StripeServer) -> None:

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from threading import RLock
 from typing import Any
@@ -574,10 +575,11 @@ class Account:
     ) -> None:
         """`count` objects that are made when they are read, in about eight bytes each; no events tell of them."""
         template = TEMPLATES.get(kind, plain(kind))
+        new_id = partial(made_up_id, random=Random(kind))  # the same in every process
 
         def made(ident: str, created: int) -> Object:
             given = _BULK_FIELDS.get(kind, {}) | dict(fields or {})
-            return template(self.new_id, ident, created, given) | given
+            return template(new_id, ident, created, given) | given
 
         with self.lock:
             end = self.now - 3600 if until is None else until
@@ -606,7 +608,7 @@ def _difference(before: Object, after: Object) -> Object:
     told: Object = {}
     for name in before.keys() | after.keys():
         old, new = before.get(name), after.get(name)
-        if old == new or name in ("currency_options", "tiers", "sources", "tax_ids", "updated_by"):
+        if old == new or name in ("currency_options", "tiers", "sources", "tax_ids"):
             continue
         both = isinstance(old, dict) and isinstance(new, dict) and "object" not in old
         told[name] = _difference(old, new) if both and old is not None and new is not None else old

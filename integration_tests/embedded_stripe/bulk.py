@@ -17,19 +17,29 @@ _ID, _CREATED, _AMOUNT, _CUSTOMER = "@bulk-id@", 1_111_111_111, 999_999_937, "@b
 _HOLES = (_ID, str(_CREATED), str(_AMOUNT), _CUSTOMER)
 _SCRAMBLE, _WORD = 0x9E3779B97F4A7C15, 1 << 64
 _UNSCRAMBLE = pow(_SCRAMBLE, -1, _WORD)
-_PREFIX = {"charge": "ch_3Bulk", "invoice": "in_1Bulk", "balance_transaction": "txn_3Bulk", "event": "evt_1Bulk"}
+_PREFIX = {
+    "balance_transaction": "txn_3Bulk",
+    "charge": "ch_3Bulk",
+    "customer": "cus_Bulk",
+    "event": "evt_1Bulk",
+    "invoice": "in_1Bulk",
+    "payment_intent": "pi_3Bulk",
+    "refund": "re_3Bulk",
+    "subscription": "sub_1Bulk",
+}
 
 
 class Bulk:
     """`count` objects of one kind between two times: evenly; crowded towards the end, as in a growing account; or late,
-    nine tenths of them in the last tenth of the time. Ids and times depend on nothing else. `hidden` holds the indices that were changed or deleted since."""
+    nine tenths of them in the last tenth of the time. Ids and times depend on nothing else. `hidden` holds the indices
+    that were changed or deleted since."""
 
     def __init__(
         self, kind: str, count: int, since: int, until: int, spread: str, make: Callable[[str, int], Object]
     ) -> None:
         self.kind, self.count = kind, count
         self.prefix = _PREFIX.get(kind, f"{kind[:3]}_Bulk")
-        self.make = make
+        self.template = self._with_holes(make(_ID, _CREATED))
         self.created = array("L", self._times(since, until, spread))
         self.hidden: set[int] = set()
         self._masks: dict[Any, bytes] = {}
@@ -71,9 +81,9 @@ class Bulk:
             b"cus_Bulk%06d" % (index % 5000),
         )
 
-    def template(self) -> Object:
-        """The object with holes, for whoever renders: what fills them is alike in every field but four."""
-        made = self.make(_ID, _CREATED)
+    @staticmethod
+    def _with_holes(made: Object) -> Object:
+        """Objects are alike in every field but four."""
         if "amount" in made:
             made |= {name: _AMOUNT for name in ("amount", "amount_captured", "net") if name in made}
         if "customer" in made:
@@ -84,7 +94,7 @@ class Bulk:
         """The bytes of one object. `render` is asked once a `key`."""
         mask = self._masks.get(key)
         if mask is None:
-            text = render(self.template()).replace(b"%", b"%%")
+            text = render(self.template).replace(b"%", b"%%")
             for name, hole in zip(("id", "created", "amount", "customer"), _HOLES, strict=True):
                 text = text.replace(hole.encode(), f"%({name})b".encode())
             mask = self._masks[key] = text
