@@ -49,7 +49,7 @@ image: ## build the Docker image, tagged source-stripe
 	$(DOCKER) build --network host --tag $(IMAGE) --tag $(IMAGE):$(VERSION) .
 
 image-test: setup ## run the built image against an embedded Stripe account
-	IMAGE=$(IMAGE) $(PYTEST) -m image $(ARGS)
+	IMAGE=$(IMAGE) $(PYTEST) -m "image or image_tests" $(ARGS)
 
 image-sizes: setup ## tell what the image's largest packages take
 	$(BIN)/python -m tools.image_sizes $(IMAGE)

@@ -1,0 +1,125 @@
+"""What leaves the repository: the wheel, the source distribution, the locks; and the checkout from another directory."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SCHEMAS = {file.name for file in (ROOT / "schemas").glob("*.json")}
+PINNED = re.compile(r"^[a-z0-9][a-z0-9.-]*==\S+ \\\n(    --hash=sha256:[0-9a-f]{64}( \\)?\n)+", re.MULTILINE)
+
+
+def output(*command: str | Path, cwd: Path) -> str:
+    """What `command` prints, in an environment that knows nothing of this checkout."""
+    done = subprocess.run(command, cwd=cwd, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr or done.stdout
+    return done.stdout
+
+
+def message(printed: str, kind: str) -> Any:
+    """The only message of its kind."""
+    (found,) = (line for line in map(json.loads, printed.splitlines()) if line["type"] == kind.upper())
+    return found[kind]
+
+
+def build(target: str, checkout: Path, into: Path) -> Path:
+    output(sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", into, cwd=checkout)
+    (built,) = into.iterdir()
+    return built
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `bin` of a fresh environment with the wheel alone, which sees this environment's other packages."""
+    home = tmp_path_factory.mktemp("environment")
+    output(sys.executable, "-m", "venv", "--without-pip", home, cwd=home)
+    python = home / "bin/python"
+    output(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=home)
+    (packages,) = home.glob("lib/python*/site-packages")
+    (packages / "others.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return home / "bin"
+
+
+def test_the_wheel_holds_the_manifest_and_the_schemas_beside_the_code(wheel: Path) -> None:
+    names = set(ZipFile(wheel).namelist())
+    assert len(SCHEMAS) == 14
+    assert names >= {"source_stripe/manifest.yaml", "source_stripe/source.py"}
+    assert names >= {f"source_stripe/schemas/{name}" for name in SCHEMAS}
+
+
+def test_the_wheel_holds_nothing_outside_its_package(wheel: Path) -> None:
+    assert {name.split("/")[0] for name in ZipFile(wheel).namelist()} == {
+        "source_stripe",
+        wheel.name.replace("-py3-none-any.whl", ".dist-info"),
+    }
+
+
+def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    source = build("sdist", ROOT, tmp_path / "sdist")
+    with tarfile.open(source) as archive:
+        archive.extractall(tmp_path, filter="data")
+    again = build("wheel", tmp_path / source.name.removesuffix(".tar.gz"), tmp_path / "wheel")
+    assert again.read_bytes() == wheel.read_bytes()
+
+
+def test_the_source_distribution_is_the_whole_repository(tmp_path: Path) -> None:
+    with tarfile.open(build("sdist", ROOT, tmp_path)) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames()}
+    assert names >= {"Makefile", "Dockerfile", "requirements-dev.lock", ".ci/run", "unit_tests/test_packaging.py"}
+    assert not {name for name in names if name.startswith((".venv/", ".git/"))}
+
+
+def test_the_installed_command_runs_from_any_directory(installed: Path, tmp_path: Path) -> None:
+    spec = message(output(installed / "source-stripe", "spec", cwd=tmp_path), "spec")
+    assert spec["connectionSpecification"]["required"] == ["secret_key"]
+
+
+def test_the_installed_command_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    where = output(installed / "python", "-c", "import source_stripe; print(source_stripe.__file__)", cwd=tmp_path)
+    assert Path(where).is_relative_to(installed.parent)
+
+
+def test_the_installed_command_finds_its_schemas(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"secret_key": "sk_test_00000000000000000000000"}')
+    printed = output(installed / "source-stripe", "discover", "--config", "config.json", cwd=tmp_path)
+    found = {stream["name"]: stream["json_schema"] for stream in message(printed, "catalog")["streams"]}
+    assert found == {Path(name).stem: json.loads((ROOT / "schemas" / name).read_text()) for name in SCHEMAS}
+
+
+def test_a_checkout_runs_from_any_directory(tmp_path: Path) -> None:
+    spec = message(output(sys.executable, ROOT / "main.py", "spec", cwd=tmp_path), "spec")
+    assert spec["connectionSpecification"]["required"] == ["secret_key"]
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_a_lock_is_nothing_but_pinned_versions_with_their_hashes(lock: str) -> None:
+    text = re.sub(r"^ *#.*\n", "", (ROOT / lock).read_text(), flags=re.MULTILINE)
+    assert len(PINNED.findall(text)) > 50
+    assert PINNED.sub("", text) == ""
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_a_lock_names_no_address(lock: str) -> None:
+    assert not re.findall(r"\S*(?:://|--index|--find-links|@ )\S*", (ROOT / lock).read_text())
+
+
+def test_the_tests_run_with_the_packages_that_a_user_gets() -> None:
+    def pins(lock: str) -> set[str]:
+        return set(re.findall(r"^\S+==\S+", (ROOT / lock).read_text(), re.MULTILINE))
+
+    assert pins("requirements.lock") <= pins("requirements-dev.lock")
