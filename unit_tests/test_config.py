@@ -1,0 +1,214 @@
+"""The user's options: what is refused, with which words, and what is taken as something else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airbyte_cdk.models import FailureType
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+
+from source_stripe.config import (
+    AirbyteConfigTransformation,
+    SecretKeyValidationStrategy,
+    check_options,
+    is_test_key,
+    refusal,
+    start_of,
+)
+from source_stripe.source import load_manifest
+
+SPEC = load_manifest()["spec"]["connection_specification"]
+KEY = "rk_test_51H8xample00"
+
+
+def taken(config: dict[str, Any]) -> dict[str, Any]:
+    AirbyteConfigTransformation().transform(config)
+    return config
+
+
+def complaint(config: dict[str, Any]) -> str:
+    with pytest.raises(AirbyteTracedException) as caught:
+        check_options(taken(config), SPEC)
+    assert caught.value.failure_type == FailureType.config_error
+    return str(caught.value.message)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sk_live_51H8xample",
+        "sk_test_51H8xample",
+        "rk_live_51H8xample",
+        "rk_test_" + "a" * 99,
+        "rkcs_test_51H8xample",
+        "sk_51H8xample",
+    ],
+)
+def test_a_secret_or_restricted_key_is_not_refused(key: str) -> None:
+    assert refusal(key) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("pk_test_51H8xample", "This is a publishable key (pk_...)"),
+        ("pk_live_51H8xample", "This is a publishable key (pk_...)"),
+        ("whsec_51H8xample", "This is a webhook signing secret (whsec_...)"),
+        ("ek_test_51H8xample", "This is an ephemeral key (ek_...)"),
+        ("acct_51H8xample", "This is an account's id (acct_...)"),
+        ("ca_51H8xample", "This is an OAuth client's id (ca_...)"),
+        ("mk_51H8xample", "This is the id of a key (mk_...)"),
+        ("sk_org_live_51H8xample", "This is an organization's key (sk_org_...)"),
+        ("rk_org_test_51H8xample", "This is an organization's key (sk_org_...)"),
+        ("", "The secret key is empty."),
+        ("  \n", "The secret key is empty."),
+        ("sk_test_51H8xample\n", "The secret key ends with a line end."),
+        ("sk_test_51H8xample\r\n", "The secret key ends with a line end."),
+        (" sk_test_51H8xample", "The secret key has blanks in it or around it."),
+        ("sk_test_51H8 xample", "The secret key has blanks in it or around it."),
+        ("sk_test_51H8\u00a0xample", "The secret key has blanks in it or around it."),
+        ("sk_test_****mple", "as the Dashboard shows it, with its middle hidden."),
+        ("sk_test_...mple", "as the Dashboard shows it, with its middle hidden."),
+        ("sk_test_51H8…mple", "as the Dashboard shows it, with its middle hidden."),
+        ("sk_test_", "This is no Stripe API key"),
+        ("sk_test_51H8xämple", "This is no Stripe API key"),
+        ("hunter2hunter2", "This is no Stripe API key"),
+        (None, "The secret key must be a text."),
+        (17, "The secret key must be a text."),
+    ],
+)
+def test_what_is_no_key_is_refused_in_words_of_its_own(key: object, words: str) -> None:
+    assert words in (refusal(key) or "")
+
+
+@pytest.mark.parametrize(
+    "key", ["pk_test_51H8xample", "whsec_51H8xample", "sk_test_51H8xample\n", "hunter2hunter2", "sk_test_51H8…mple"]
+)
+def test_a_refusal_says_what_to_do_and_does_not_show_the_key(key: str) -> None:
+    sentence = refusal(key) or ""
+    assert "opy" in sentence or "Create a restricted key" in sentence
+    assert "51H8" not in sentence
+    assert "hunter2" not in sentence
+
+
+def test_the_manifests_validator_refuses_with_the_same_sentence() -> None:
+    with pytest.raises(AirbyteTracedException) as caught:
+        SecretKeyValidationStrategy().validate("pk_test_51H8xample")
+    assert (caught.value.message, caught.value.failure_type) == (refusal("pk_test_51H8xample"), FailureType.config_error)
+
+
+def test_a_key_tells_its_mode() -> None:
+    assert [is_test_key(f"{prefix}51H8xample") for prefix in ("sk_test_", "rk_test_", "sk_live_", "rk_live_")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_configuration_of_airbytes_own_connector_is_taken_as_it_is() -> None:
+    airbytes = {
+        "client_secret": KEY,
+        "account_id": "acct_1",
+        "start_date": "2024-01-01T00:00:00.000Z",
+        "lookback_window_days": 0,
+        "slice_range": 365,
+        "num_workers": 10,
+        "api_retention_streams": [],
+    }
+    check_options(taken(airbytes), SPEC)
+    assert (airbytes["secret_key"], airbytes["start_date"]) == (KEY, "2024-01-01T00:00:00Z")
+    assert "client_secret" not in airbytes
+
+
+def test_a_secret_key_wins_over_a_client_secret() -> None:
+    assert taken({"secret_key": KEY, "client_secret": "sk_test_another0"}) == {"secret_key": KEY}
+
+
+def test_fields_of_a_form_that_were_left_empty_are_absent() -> None:
+    assert taken({"secret_key": KEY, "account_id": "", "start_date": None, "call_rate_limit": None}) == {"secret_key": KEY}
+
+
+def test_an_empty_key_stays_to_be_told_so() -> None:
+    assert complaint({"secret_key": ""}).startswith("The secret key is empty.")
+    assert complaint({"client_secret": ""}).startswith("The secret key is empty.")
+
+
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [
+        ("2024-01-01", 1_704_067_200),
+        ("2024-01-01T00:00:00Z", 1_704_067_200),
+        ("2024-01-01T00:00:01.999Z", 1_704_067_201),
+        ("", 0),
+        (None, 0),
+    ],
+)
+def test_a_start_date_is_a_second_in_utc(date: str | None, seconds: int) -> None:
+    assert start_of(taken({"start_date": date})) == seconds
+
+
+def test_without_a_start_date_everything_is_read() -> None:
+    assert start_of({}) == 0
+
+
+def test_an_address_may_end_in_a_slash() -> None:
+    assert taken({"api_base": "https://stripe.example/"})["api_base"] == "https://stripe.example"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"account_id": "acct_1H8xample"},
+        {"lookback_window_days": 29, "num_workers": 64, "call_rate_limit": 10_000},
+        {"lookback_window_days": 0, "num_workers": 2, "call_rate_limit": 1},
+        {"api_base": "https://stripe.example:8443"},
+        {"api_base": "http://localhost:8080"},
+        {"api_base": "http://127.0.0.1:8080"},
+        {"api_base": "http://[::1]:8080"},
+        {"of_another_version": True},
+    ],
+)
+def test_options_in_their_range_are_taken(options: dict[str, Any]) -> None:
+    check_options(taken({"secret_key": KEY, **options}), SPEC)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"account_id": "1H8"}, "The option `account_id` must look like acct_...."),
+        ({"account_id": 7}, "The option `account_id` must look like acct_...."),
+        ({"start_date": "01/02/2024"}, "The option `start_date` must look like YYYY-MM-DDTHH:MM:SSZ."),
+        ({"start_date": "2024-01-01T00:00:00+02:00"}, "The option `start_date` must look like YYYY-MM-DDTHH:MM:SSZ."),
+        ({"start_date": "2024-02-30"}, "The option `start_date` is no date of the calendar: write it as 2024-01-01T00:00:00Z."),
+        ({"start_date": "9999-01-01"}, "The option `start_date` lies in the far future: nothing would ever be read."),
+        ({"lookback_window_days": 30}, "The option `lookback_window_days` must be a whole number from 0 to 29."),
+        ({"lookback_window_days": -1}, "The option `lookback_window_days` must be a whole number from 0 to 29."),
+        ({"num_workers": 1}, "The option `num_workers` must be a whole number from 2 to 64."),
+        ({"num_workers": "8"}, "The option `num_workers` must be a whole number from 2 to 64."),
+        ({"call_rate_limit": 0}, "The option `call_rate_limit` must be a whole number from 1 to 10000."),
+        ({"call_rate_limit": 2.5}, "The option `call_rate_limit` must be a whole number from 1 to 10000."),
+        ({"api_base": "stripe.example"}, "The option `api_base` must be a text of the right form."),
+        ({"api_base": "https://stripe.example/v1"}, "The option `api_base` must be a text of the right form."),
+        ({"api_base": "https://key@stripe.example"}, "The option `api_base` must be a text of the right form."),
+    ],
+)
+def test_an_option_out_of_its_range_is_named_with_what_it_must_be(options: dict[str, Any], sentence: str) -> None:
+    assert complaint({"secret_key": KEY, **options}) == sentence
+
+
+@pytest.mark.parametrize(
+    "base", ["http://stripe.example", "http://localhost.example", "http://127.0.0.1.example:80", "http://10.0.0.1"]
+)
+def test_without_tls_only_this_machine_is_allowed(base: str) -> None:
+    assert complaint({"secret_key": KEY, "api_base": base}).startswith("The option `api_base` must be an https address")
+
+
+def test_a_missing_key_is_asked_for() -> None:
+    assert complaint({}).startswith("The secret key is missing: set `secret_key`.")
+
+
+def test_a_key_in_a_wrong_option_is_not_shown() -> None:
+    assert KEY not in complaint({"secret_key": KEY, "account_id": KEY})
