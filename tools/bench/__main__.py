@@ -1,0 +1,241 @@
+"""`python -m tools.bench [SCENARIO …]`: measures, and prints the tables of the README."""
+
+import argparse
+import math
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+
+from source_stripe.source import load_manifest
+from tools.bench.account import Wish
+from tools.bench.process import AccountServer, Took, run
+
+_LATENCY = 0.2
+_LIVE, _TEST = (100, 25), (25, 25)
+_IMPORT = "import os, airbyte_cdk.sources.declarative.concurrent_declarative_source; os._exit(0)"
+# How 300,000 objects may lie in the 14 streams.
+_MIXED = {
+    "balance_transaction": 74_150,
+    "charge": 70_000,
+    "coupon": 30,
+    "customer": 18_000,
+    "dispute": 420,
+    "event": 41_000,
+    "invoice": 9_000,
+    "payment_intent": 72_000,
+    "payout": 1_400,
+    "plan": 150,
+    "price": 250,
+    "product": 100,
+    "refund": 8_000,
+    "subscription": 5_500,
+}
+
+
+class Bench:
+    """The scenarios. `scale` multiplies the numbers of objects, `rounds` repeats those that measure CPU; the best counts."""
+
+    def __init__(self, folder: Path, scale: float, rounds: int) -> None:
+        self._folder = folder
+        self._scale = scale
+        self._rounds = rounds
+        self._manifest = load_manifest()
+        self._streams = {entry["$parameters"]["object"]: entry["$parameters"] for entry in self._manifest["streams"]}
+        self._paced: list[str] = []
+
+    # ------------------------------------------------------------------ scenarios
+
+    def cpu(self) -> None:
+        """CPU a record: the floor, the CDK's stock parts, and the connector."""
+        count = self._count(100_000)
+        few = max(100, count // 20)
+        with AccountServer(Wish()) as server:
+            empty = {
+                "a hand-written loop": self._best(server, self._floor(server)),
+                "the CDK's stock parts": self._best(server, self._stock(server)),
+                "this connector": self._best(server, self._connector(server, ["charge"])),
+            }
+        with AccountServer(Wish({"charge": few}, spread="crowded")) as server:
+            full = {"the CDK's stock parts": self._best(server, self._stock(server), rounds=1)}
+        with AccountServer(Wish({"charge": count}, spread="crowded")) as server:
+            full["a hand-written loop"] = self._best(server, self._floor(server))
+            full["this connector"] = self._best(server, self._connector(server, ["charge"]))
+        net = {name: (full[name].cpu - empty[name].cpu) / full[name].records * 1e6 for name in empty}
+        whole = {name: empty[name].cpu + net[name] * count / 1e6 for name in empty}
+        least = net["a hand-written loop"]
+        print(f"\nCPU for {count:,} charges, without latency; the stock parts read {few:,} of them.\n")
+        print("| | start-up s | whole run s | µs a record | of the loop's | records/s of CPU | peak MB |")
+        print("|---|---:|---:|---:|---:|---:|---:|")
+        for name, start in empty.items():
+            print(
+                f"| {name} | {start.cpu:.2f} | {whole[name]:.2f} | {net[name]:.1f} | {net[name] / least:.2f} |"
+                f" {1e6 / net[name]:,.0f} | {full[name].peak_mb:.0f} |"
+            )
+        ratio = net["the CDK's stock parts"] / net["this connector"]
+        print(f"\nThe connector takes {ratio:.0f} times less CPU a record than the stock parts.", flush=True)
+
+    def start(self) -> None:
+        """From the start of the process to its first request, against a process that imports the CDK and ends."""
+        imports, firsts = [], []
+        with AccountServer(Wish()) as server:
+            connector = self._connector(server, ["charge"])
+            for _ in range(1 + 3 * self._rounds):
+                imports.append(run([sys.executable, "-c", _IMPORT]).wall)
+                firsts.append(server.run(connector).first_request or math.inf)
+        # The first of each warms the disk's cache.
+        least, first = min(imports[1:]), min(firsts[1:])
+        print(f"\nImporting the CDK takes {least:.2f} s; the connector's first request leaves after {first:.2f} s,", end=" ")
+        print(f"{first / least:.2f} times that.", flush=True)
+
+    def one(self) -> None:
+        """One stream, nine tenths of whose objects lie in the last tenth of the time."""
+        objects = {"charge": self._count(200_000)}
+        self._first_sync("one stream", Wish(objects, latency=_LATENCY, limits=_LIVE), 25)
+
+    def four(self) -> None:
+        """Four such streams."""
+        kinds = ["charge", "payment_intent", "refund", "balance_transaction"]
+        objects = dict.fromkeys(kinds, self._count(200_000))
+        self._first_sync("four streams", Wish(objects, latency=_LATENCY, limits=_LIVE), 100)
+
+    def test(self) -> None:
+        """Four streams with a test key."""
+        kinds = ["charge", "payment_intent", "refund", "balance_transaction"]
+        objects = dict.fromkeys(kinds, self._count(25_000))
+        self._first_sync("four streams, test key", Wish(objects, latency=_LATENCY, limits=_TEST, live=False), 25)
+
+    def all(self) -> None:
+        """All 14 streams, of mixed size."""
+        objects = {kind: self._count(count) for kind, count in _MIXED.items()}
+        self._first_sync("14 streams", Wish(objects, latency=_LATENCY, limits=_LIVE), 100)
+
+    def nested(self) -> None:
+        """Invoices with eleven lines, of which Stripe shows ten."""
+        count = self._count(1_500)
+        wish = Wish({"invoice": count}, lines=11, latency=_LATENCY, limits=_LIVE)
+        self._first_sync("invoices with eleven lines", wish, 25, more=count)
+
+    def rereads(self) -> None:
+        """A later sync, after many old objects of four streams changed."""
+        kinds = ["charge", "customer", "refund", "payout"]
+        count = self._count(1_500)
+        wish = Wish(dict.fromkeys(kinds, 10 * count), changed=dict.fromkeys(kinds, count), latency=_LATENCY, limits=_LIVE)
+        with AccountServer(wish) as server:
+            state = {"updated": server.now - 7200, "start": 0, "version": 1}
+            took = server.run(self._connector(server, kinds, state=state))
+        least = len(kinds) * count + math.ceil(len(kinds) * count / 100)
+        self._paced_row("changed objects of four streams", took, len(kinds) * count, least, 100)
+
+    # ------------------------------------------------------------------ commands
+
+    def _count(self, count: int) -> int:
+        return max(1, round(count * self._scale))
+
+    def _floor(self, server: AccountServer) -> list[str]:
+        version = self._manifest["definitions"]["requester"]["request_headers"]["Stripe-Version"]
+        return [sys.executable, "-m", "tools.bench.floor", server.url, server.key, version]
+
+    def _stock(self, server: AccountServer) -> list[str]:
+        config, catalog = self._files(server, ["charge"], 10_000)
+        return [sys.executable, "-m", "tools.bench.stock", "read", "--config", config, "--catalog", catalog]
+
+    def _connector(self, server: AccountServer, kinds: list[str], state: dict[str, int] | None = None) -> list[str]:
+        # Without latency, no limit either: the pace must not be what is measured.
+        config, catalog = self._files(server, kinds, 10_000 if server.limits is None else None)
+        command = [sys.executable, "main.py", "read", "--config", config, "--catalog", catalog]
+        if state is None:
+            return command
+        messages = [
+            {
+                "type": "STREAM",
+                "stream": {"stream_descriptor": {"name": self._streams[kind]["name"]}, "stream_state": state},
+            }
+            for kind in kinds
+        ]
+        return [*command, "--state", self._file("state", messages)]
+
+    def _files(self, server: AccountServer, kinds: list[str], rate: int | None) -> tuple[str, str]:
+        config = {"secret_key": server.key, "api_base": server.url} | ({"call_rate_limit": rate} if rate else {})
+        streams = [
+            {
+                "stream": {
+                    "name": self._streams[kind]["name"],
+                    "json_schema": {},
+                    "supported_sync_modes": ["full_refresh", "incremental"],
+                },
+                "sync_mode": "incremental",
+                "destination_sync_mode": "append",
+            }
+            for kind in kinds
+        ]
+        return self._file("config", config), self._file("catalog", {"streams": streams})
+
+    def _file(self, name: str, content: object) -> str:
+        path = self._folder / f"{name}.json"
+        path.write_bytes(orjson.dumps(content))
+        return str(path)
+
+    def _best(self, server: AccountServer, command: list[str], rounds: int | None = None) -> Took:
+        """The run that took the least CPU: whatever else the machine does can only add."""
+        return min((_went_well(server.run(command)) for _ in range(rounds or self._rounds)), key=lambda took: took.cpu)
+
+    # ------------------------------------------------------------------ at Stripe's pace
+
+    def _first_sync(self, name: str, wish: Wish, limit: int, more: int = 0) -> None:
+        with AccountServer(wish) as server:
+            took = server.run(self._connector(server, list(wish.objects)))
+        least = more + sum(math.ceil(count / 100) for count in wish.objects.values())
+        self._paced_row(name, took, sum(wish.objects.values()), least, limit)
+
+    def _paced_row(self, name: str, took: Took, objects: int, least: int, limit: int) -> None:
+        _went_well(took)
+        if took.records != objects:
+            sys.exit(f"{name}: {took.records:,} records came of {objects:,} objects")
+        used = took.all_requests / took.wall
+        self._paced.append(
+            f"| {name} | {objects:,} | {took.all_requests:,} | {(took.all_requests / least - 1) * 100:.1f} % | {took.wall:.1f} |"
+            f" {used:.1f} | {used / limit * 100:.0f} % of {limit} | {took.most_in_a_second} | {took.refused} |"
+            f" {took.cpu:.1f} | {took.peak_mb:.0f} |"
+        )
+        print(self._paced[-1], file=sys.stderr, flush=True)
+
+    def report(self) -> None:
+        """Print the table of what was read at Stripe's pace."""
+        if self._paced:
+            print(f"\nAt Stripe's limits, which the account keeps; {_LATENCY * 1000:.0f} ms an answer; whole processes.\n")
+            print(
+                "| | objects | requests | over the least | seconds | requests/s | used | most in a second | 429s | CPU s |"
+                " peak MB |"
+            )
+            print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+            print("\n".join(self._paced), flush=True)
+
+
+def _went_well(took: Took) -> Took:
+    if took.code:
+        sys.exit(f"A measured process ended with {took.code}: …{took.last_words}")
+    return took
+
+
+def main() -> None:
+    scenarios = ["cpu", "start", "one", "four", "test", "all", "nested", "rereads"]
+    parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
+    parser.add_argument("scenario", nargs="*", metavar="SCENARIO", help=f"of {', '.join(scenarios)}; without one, all")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies the numbers of objects")
+    parser.add_argument("--rounds", type=int, default=2, help="how often CPU is measured; the least counts")
+    given = parser.parse_args()
+    if unknown := set(given.scenario) - set(scenarios):
+        parser.error(f"no scenario is called {', '.join(sorted(unknown))}")
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), given.scale, given.rounds)
+        for name in given.scenario or scenarios:
+            scenario: Callable[[], None] = getattr(bench, name)
+            scenario()
+        bench.report()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The account that is read, in a process of its own: `python -m tools.bench.account WISH` serves until its input ends."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass, field
+
+from integration_tests.embedded_stripe import Account, StripeServer
+
+_YEARS = 4 * 365 * 86_400
+_MONTH = 29 * 86_400
+
+
+@dataclass
+class Wish:
+    """What account is wanted. `objects`: by kind how many; `spread` says how they lie in time, four years long.
+
+    `changed`: of these kinds, so many old objects each were changed in the last hour. `lines`: lines of each invoice.
+    `latency`: seconds that an answer takes; `limits`: requests a second, of the account and of an endpoint.
+    """
+
+    objects: dict[str, int] = field(default_factory=dict)
+    spread: str = "late"
+    changed: dict[str, int] = field(default_factory=dict)
+    lines: int = 1
+    latency: float = 0.0
+    limits: tuple[int, int] | None = None
+    live: bool = True
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def made(wish: Wish) -> Account:
+    """The account; its clock is the real one."""
+    account = Account(seed=1, livemode=wish.live)
+    for kind, count in wish.objects.items():
+        # Stripe keeps events for thirty days.
+        since = account.now - (_MONTH if kind == "event" else _YEARS)
+        fields = {"lines": wish.lines} if kind == "invoice" else None
+        account.bulk(kind, count, spread=wish.spread, since=since, fields=fields)
+    for kind, count in wish.changed.items():
+        _change(account, kind, count)
+    return account
+
+
+def _change(account: Account, kind: str, count: int) -> None:
+    bulk = account.shelf(kind).bulk
+    assert bulk is not None
+    event = "charge.updated" if kind == "charge" else f"{kind}.updated"
+    for number in range(count):
+        ident = bulk.id_at(number * (bulk.count // 2) // count)
+        at = account.now - 3000 + 2400 * number // count
+        account.update(kind, ident, {"metadata": {"number": str(number)}}, event, at=at)
+
+
+def main() -> None:
+    wish = Wish(**json.loads(sys.argv[1]))
+    server = StripeServer(made(wish), latency=wish.latency)
+    if wish.limits:
+        server.limit(*wish.limits)
+    with server:
+        key = server.live_key if wish.live else server.secret_key
+        print(json.dumps({"url": server.url, "key": key, "now": server.account.now}), flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
