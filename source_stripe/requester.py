@@ -67,7 +67,7 @@ class BackOff:
         return max(pause, error.pause or 0.0)
 
 
-@dataclass
+@dataclass(repr=False)
 class StripeRequester:
     """Sends requests to one account, over connections that are kept and shared by all workers; thread-safe.
 

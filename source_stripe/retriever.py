@@ -36,7 +36,7 @@ class Listed:
     date: int | None
 
 
-@dataclass
+@dataclass(repr=False)
 class StripeRetriever:
     """What the manifest declares of a stream, and how its requests are written and its answers taken apart.
 

@@ -9,7 +9,8 @@ from source_stripe.pace import Pace
 
 def sent(pace: Pace, endpoints: list[str], seconds: float, since: float = 1000.0) -> list[float]:
     """When requests go out, in `seconds` from `since`, if the endpoints take turns and none waits longer than it must."""
-    times, now = [], since
+    times: list[float] = []
+    now = since
     while True:
         now, endpoint = min((max(now, pace.next(endpoint, now)), endpoint) for endpoint in endpoints)
         if now >= since + seconds:
