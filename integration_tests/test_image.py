@@ -1,0 +1,193 @@
+"""The image, run as Airbyte runs it: `make image`, then `make image-test`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from integration_tests.embedded_stripe import StripeServer, made_up_account
+
+pytestmark = pytest.mark.image
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGE = os.environ.get("IMAGE", "source-stripe")
+METADATA = yaml.safe_load((ROOT / "metadata.yaml").read_text())["data"]
+
+
+class Account:
+    """An embedded account, and a folder with what a platform mounts for it: `config.json`, `catalog.json`, `state.json`."""
+
+    def __init__(self, server: StripeServer, folder: Path) -> None:
+        self.server, self.folder = server, folder
+        self.write("config", {"secret_key": server.secret_key, "api_base": server.url})
+        (catalog,) = of_type("CATALOG", self.docker("discover"))
+        streams = [
+            {"stream": stream, "sync_mode": "incremental", "destination_sync_mode": "append_dedup"}
+            for stream in catalog["catalog"]["streams"]
+        ]
+        self.write("catalog", {"streams": streams})
+
+    def write(self, name: str, content: Any) -> None:
+        (self.folder / f"{name}.json").write_text(json.dumps(content))
+
+    def docker_command(self, command: str, *more: str, user: str = "54321:54321") -> list[str]:
+        """A user that the image doesn't know, on a root file system that can't be written to, with nothing to write to."""
+        limits = ["--network", "host", "--read-only", "--user", user, "--cap-drop", "ALL"]
+        mount = ["--volume", f"{self.folder}:/config:ro"]
+        return ["docker", "run", "--rm", *limits, *mount, *more, IMAGE, *arguments(command, "/config")]
+
+    def docker(self, command: str) -> list[dict[str, Any]]:
+        return messages(self.docker_command(command))
+
+    def checkout(self, command: str) -> list[dict[str, Any]]:
+        return messages([sys.executable, str(ROOT / "main.py"), *arguments(command, str(self.folder))])
+
+
+def arguments(command: str, folder: str) -> list[str]:
+    """`read` or, with the state, `resume`."""
+    files = {"spec": [], "check": ["config"], "discover": ["config"], "read": ["config", "catalog"]}
+    files["resume"] = ["config", "catalog", "state"]
+    options = [word for name in files[command] for word in (f"--{name}", f"{folder}/{name}.json")]
+    return ["read" if command == "resume" else command, *options]
+
+
+def messages(command: list[str]) -> list[dict[str, Any]]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def of_type(kind: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [message for message in found if message["type"] == kind]
+
+
+def records(found: list[dict[str, Any]]) -> list[str]:
+    """The records in an order that doesn't depend on which came first."""
+    return sorted(
+        json.dumps([message["record"]["stream"], message["record"]["data"]], sort_keys=True)
+        for message in of_type("RECORD", found)
+    )
+
+
+def last_states(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a platform keeps: for each stream the newest."""
+    newest = {message["state"]["stream"]["stream_descriptor"]["name"]: message["state"] for message in of_type("STATE", found)}
+    return list(newest.values())
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """Its clock stands still, so that two reads are of the same moment."""
+    folder = tmp_path_factory.mktemp("config")
+    folder.chmod(0o755)
+    with StripeServer(made_up_account(size=0.3, now=1_795_000_000)) as server:
+        yield Account(server, folder)
+
+
+@pytest.fixture(scope="module")
+def inspected() -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(subprocess.check_output(["docker", "image", "inspect", IMAGE]))[0]["Config"]
+    return config
+
+
+def in_image(*command: str) -> subprocess.CompletedProcess[str]:
+    run = ["docker", "run", "--rm", "--network", "none", "--entrypoint", command[0], IMAGE, *command[1:]]
+    return subprocess.run(run, capture_output=True, text=True, check=False)
+
+
+def test_spec_asks_for_a_secret_key(account: Account) -> None:
+    (spec,) = of_type("SPEC", account.docker("spec"))
+    assert spec["spec"]["connectionSpecification"]["required"] == ["secret_key"]
+
+
+def test_check_succeeds(account: Account) -> None:
+    (status,) = of_type("CONNECTION_STATUS", account.docker("check"))
+    assert status["connectionStatus"]["status"] == "SUCCEEDED"
+
+
+def test_discover_shows_what_the_checkout_shows(account: Account) -> None:
+    found = of_type("CATALOG", account.docker("discover"))
+    assert len(found[0]["catalog"]["streams"]) == 14
+    assert found == of_type("CATALOG", account.checkout("discover"))
+
+
+def test_read_emits_what_the_checkout_emits(account: Account) -> None:
+    found = records(account.docker("read"))
+    assert len({json.loads(record)[0] for record in found}) == 14
+    assert found == records(account.checkout("read"))
+
+
+def test_a_resumed_read_emits_what_changed(account: Account) -> None:
+    account.write("state", last_states(account.docker("read")))
+    made = account.server.account.create("customer", {"email": "jenny@example.com"})
+    emitted = [message["record"] for message in of_type("RECORD", account.docker("resume"))]
+    assert {record["stream"] for record in emitted} == {"customers", "events"}
+    assert [record["data"]["id"] for record in emitted if record["stream"] == "customers"] == [made["id"]]
+
+
+def test_every_line_is_a_message_of_the_protocol(account: Account) -> None:
+    kinds = {message["type"] for message in account.docker("read")}
+    assert kinds == {"RECORD", "STATE", "TRACE", "LOG"}
+
+
+def test_the_image_runs_as_its_own_user_unless_told_otherwise(account: Account) -> None:
+    assert in_image("id", "-u").stdout == "1000\n"
+    assert of_type("SPEC", messages(["docker", "run", "--rm", "--read-only", "--network", "none", IMAGE, "spec"]))
+
+
+def test_sigterm_stops_a_read_within_seconds(account: Account) -> None:
+    account.server.latency = 1
+    name = f"source-stripe-test-{os.getpid()}"
+    running = subprocess.Popen(account.docker_command("read", "--name", name), stdout=subprocess.PIPE, text=True)
+    try:
+        wait_for_a_request(account.server)
+        subprocess.run(["docker", "kill", "--signal", "TERM", name], check=True, capture_output=True)
+        running.communicate(timeout=5)
+    finally:
+        account.server.latency = 0
+        subprocess.run(["docker", "rm", "--force", name], check=False, capture_output=True)
+    assert running.returncode == 128 + 15
+
+
+def wait_for_a_request(server: StripeServer) -> None:
+    server.clear_requests()
+    until = time.monotonic() + 60
+    while not server.requests:
+        assert time.monotonic() < until, "the container asked for nothing"
+        time.sleep(0.05)
+
+
+def test_the_labels_name_the_connector_and_its_version(inspected: dict[str, Any]) -> None:
+    labels = {name: value for name, value in inspected["Labels"].items() if name.startswith("io.airbyte.")}
+    assert labels == {"io.airbyte.name": METADATA["dockerRepository"], "io.airbyte.version": METADATA["dockerImageTag"]}
+
+
+def test_the_platform_is_told_the_command_that_the_image_runs(inspected: dict[str, Any]) -> None:
+    (entrypoint,) = [value for value in inspected["Env"] if value.startswith("AIRBYTE_ENTRYPOINT=")]
+    assert inspected["Entrypoint"] == [entrypoint.removeprefix("AIRBYTE_ENTRYPOINT=")]
+
+
+def test_the_platforms_shell_runs_the_command(account: Account) -> None:
+    assert '"type":"SPEC"' in in_image("sh", "-c", 'eval "$AIRBYTE_ENTRYPOINT spec"').stdout
+
+
+@pytest.mark.parametrize("module", ["pip", "pytest", "hatchling", "unit_tests", "integration_tests", "tools"])
+def test_what_only_builds_or_tests_is_not_in_the_image(module: str) -> None:
+    assert f"No module named '{module}'" in in_image("python", "-c", f"import {module}").stderr
+
+
+def test_the_image_adds_the_locked_packages_and_the_connector_alone() -> None:
+    locked = re.findall(r"^(\S+)==\S+", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    listing = "from importlib.metadata import distributions; print(*(each.name for each in distributions()))"
+    found = {name.lower().replace("_", "-") for name in in_image("python", "-c", listing).stdout.split()}
+    assert found == {*locked, "source-stripe"}
