@@ -83,8 +83,11 @@ class AirbyteConfigTransformation(ConfigTransformation):
         if not config.get("secret_key") and "client_secret" in config:
             config["secret_key"] = config["client_secret"]
         config.pop("client_secret", None)
-        for name in [name for name, value in config.items() if value in (None, "") and name != "secret_key"]:
-            del config[name]
+        for name, value in [item for item in config.items() if item[0] != "secret_key"]:
+            # What is pasted into a form brings blanks and line ends along.
+            config[name] = value.strip() if isinstance(value, str) else value
+            if config[name] in (None, ""):
+                del config[name]
         if isinstance(date := config.get("start_date"), str):
             config["start_date"] = _full_date(date)
         if isinstance(base := config.get("api_base"), str):

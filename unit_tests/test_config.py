@@ -130,6 +130,16 @@ def test_fields_of_a_form_that_were_left_empty_are_absent() -> None:
     assert taken({"secret_key": KEY, "account_id": "", "start_date": None, "call_rate_limit": None}) == {"secret_key": KEY}
 
 
+def test_blanks_and_line_ends_around_an_option_are_left_out() -> None:
+    pasted = {"secret_key": KEY, "account_id": "acct_1\n", "start_date": " 2024-01-01", "api_base": "https://stripe.example/ "}
+    assert taken(pasted) == {
+        "secret_key": KEY,
+        "account_id": "acct_1",
+        "start_date": "2024-01-01T00:00:00Z",
+        "api_base": "https://stripe.example",
+    }
+
+
 def test_an_empty_key_stays_to_be_told_so() -> None:
     assert complaint({"secret_key": ""}).startswith("The secret key is empty.")
     assert complaint({"client_secret": ""}).startswith("The secret key is empty.")

@@ -213,7 +213,7 @@ def test_an_answer_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
     seconds = iter(range(0, 10_000, 70))
     monkeypatch.setattr("source_stripe.requester.time.monotonic", lambda: next(seconds))
     responses.get(CHARGES, body=b"x" * 1_000_000)
-    with pytest.raises(StripeError, match="stripe.example could not be reached: no answer in time") as caught:
+    with pytest.raises(StripeError, match="could not be reached: no answer in time") as caught:
         requester().send(Request("/v1/charges"))
     assert caught.value.retryable
 
