@@ -248,6 +248,13 @@ class ListRead:
                 self._reader.finished()
                 self._scheduler.release(self._owner)
 
+    def share(self) -> float | None:
+        """The share of the pages that has been read, from 0 to 1, as the density tells it; None before it can be told."""
+        if any(part.density is None for part in self._parts):
+            return None
+        left = sum(self._pages_left(part) for part in self._parts)
+        return self._requests / (self._requests + left) if self._requests else None
+
     # ------------------------------------------------------------------ splitting
 
     def split(self) -> Task | None:

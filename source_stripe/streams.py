@@ -37,6 +37,7 @@ class StreamSync(Owner):
         self.state = state
         self.lookback = lookback
         self.nested = NestedLists(self)
+        self.history: ListRead | None = None
         self.records = 0
 
     @property
@@ -83,7 +84,7 @@ class HistoryReader(ListReader):
     def read_ranges(self, ranges: Sequence[tuple[int, int | None]], open_top: bool) -> None:
         """Begin with `ranges`, sorted. Called with the lock held."""
         stream = self.stream
-        self.list_read = ListRead(stream.scheduler, stream, stream.retriever, self, ranges, open_top)
+        self.list_read = stream.history = ListRead(stream.scheduler, stream, stream.retriever, self, ranges, open_top)
         stream.nested.when_less_full(self.list_read.resume)
         self.list_read.start()
 
