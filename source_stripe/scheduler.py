@@ -75,7 +75,7 @@ class Scheduler:
         self._most_threads = workers
         self._threads: list[threading.Thread] = []
         self._idle = 0
-        self._has_timekeeper = False
+        self._watched: list[float] = []
         self._stopped = False
         self._skew: float | None = None
 
@@ -183,8 +183,9 @@ class Scheduler:
                     self._start_worker()
                     self._wake.notify()
                     return task
-                if not self._split(now):
-                    self._sleep(time, now)
+                time_to_split = self._split(now)
+                if time_to_split is not None:
+                    self._sleep(min(time, time_to_split), now)
             self._idle -= 1
             return None
 
@@ -203,23 +204,27 @@ class Scheduler:
                     soonest = time, queue[0]
         return soonest
 
-    def _split(self, now: float) -> bool:
+    def _split(self, now: float) -> float | None:
+        """Have work split; None if that made a task, else when the pace allows to ask again those that it holds now."""
+        again = float("inf")
         for splitter in self._splitters:
-            if self.pace.next(splitter.endpoint, now) <= now and (task := splitter.split()):
+            if (time := self.pace.next(splitter.endpoint, now)) > now:
+                again = min(again, time)
+            elif task := splitter.split():
                 self.add(task)
-                return True
-        return False
+                return None
+        return again
 
     def _sleep(self, until: float, now: float) -> None:
-        """Wait to be woken. One worker alone watches the time, so that not all of them wake for each request."""
-        if self._has_timekeeper or until == float("inf"):
+        """Wait to be woken. One worker alone watches the next time, so that not all of them wake for each request."""
+        if until >= min(self._watched, default=float("inf")):
             self.clock.wait(self._wake, None)
             return
-        self._has_timekeeper = True
+        self._watched.append(until)
         try:
             self.clock.wait(self._wake, until - now)
         finally:
-            self._has_timekeeper = False
+            self._watched.remove(until)
 
     def _refused(self, task: Task, error: StripeError) -> None:
         """Try again later, hand the error to who expects it, or give up."""
