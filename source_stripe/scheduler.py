@@ -19,6 +19,10 @@ class Owner(ABC):
 
     def __init__(self) -> None:
         self.left = 0
+        """Its tasks, and what it was told to wait for."""
+        self.running = 0
+        """Its tasks that are under way."""
+        self.has_ended = False
         self.error: Exception | None = None
         self.children: list[Owner] = []
         """Owners whose work is part of this one's: they fail with it."""
@@ -102,7 +106,15 @@ class Scheduler:
 
     def release(self, owner: Owner) -> None:
         owner.left -= 1
-        if owner.left == 0:
+        self._end_if_over(owner)
+
+    def _end_if_over(self, owner: Owner) -> None:
+        """What failed waits for nothing but what is under way."""
+        is_failing = owner.error is not None
+        if owner.running if is_failing else owner.left:
+            return
+        if not owner.has_ended and not (is_failing and any(not child.has_ended for child in owner.children)):
+            owner.has_ended = True
             owner.ended()
 
     def fail(self, owner: Owner, error: Exception) -> None:
@@ -110,7 +122,6 @@ class Scheduler:
         if owner.error is not None:
             return
         owner.error = error
-        self.hold(owner)
         for queue in (*self._ready.values(), self._paused):
             kept = [task for task in queue if task.owner is not owner]
             owner.left -= len(queue) - len(kept)
@@ -118,7 +129,7 @@ class Scheduler:
             queue.extend(kept)
         for child in owner.children:
             self.fail(child, error)
-        self.release(owner)
+        self._end_if_over(owner)
 
     def add_splitter(self, splitter: Splitter) -> None:
         self._splitters.append(splitter)
@@ -160,6 +171,7 @@ class Scheduler:
                     self._refused(task, error)
                 elif error is not None:
                     self.fail(task.owner, error)
+                task.owner.running -= 1
                 self.release(task.owner)
 
     def _set_clock(self, date: int | None) -> None:
@@ -180,6 +192,7 @@ class Scheduler:
                     self.pace.take(task.request.endpoint, now)
                     self.requests += 1
                     self._idle -= 1
+                    task.owner.running += 1
                     self._start_worker()
                     self._wake.notify()
                     return task
