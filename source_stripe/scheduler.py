@@ -71,6 +71,7 @@ class Scheduler:
         self.clock = clock
         self.pace = requester.pace()
         self.requests = 0
+        self.defect: BaseException | None = None
         self._requester = requester
         self._wake = threading.Condition(self.lock)
         self._ready: dict[str, deque[Task]] = {}
@@ -157,6 +158,13 @@ class Scheduler:
             thread.start()
 
     def _work(self) -> None:
+        try:
+            self._run_tasks()
+        except BaseException as error:
+            # A defect of ours: without this worker the sync might wait for ever.
+            self.defect = error
+
+    def _run_tasks(self) -> None:
         while task := self._next():
             error: Exception | None = None
             try:

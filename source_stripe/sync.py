@@ -94,6 +94,8 @@ class Sync:
         while open_streams:
             item = self._output.get(timeout=self.progress.seconds_to_next())
             self.progress.report_if_due()
+            if self.scheduler.defect is not None:
+                raise self.scheduler.defect
             if item is None:
                 continue
             stream, page, then, is_end = item
