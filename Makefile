@@ -6,7 +6,8 @@ IMAGE ?= source-stripe
 DOCKER ?= docker
 # More arguments for what a target runs: `make test ARGS='-k resumes -x'`.
 ARGS ?=
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Twice quiet: pip warns of every index of this machine that lacks a package.
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
