@@ -73,9 +73,11 @@ class NestedLists:
 
     def _handle(self, incomplete: "_Incomplete", name: str, after: str | None, answer: Answer) -> None:
         items, has_more, last = self._stream.retriever.nested(answer)
-        if has_more and (last is None or last == after):
+        known = {item["id"] for item in incomplete.whole[name]["data"]}
+        new = [item for item in map(msgspec.json.decode, items) if item["id"] not in known]
+        if has_more and not new:
             raise answer.unreadable("a nested page without new items says that there are more")
-        incomplete.whole[name]["data"] += [msgspec.json.decode(item) for item in items]
+        incomplete.whole[name]["data"] += new
         if has_more:
             with self._stream.scheduler.lock:
                 self._stream.scheduler.add(self._task(incomplete, name, last))

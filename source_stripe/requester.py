@@ -122,6 +122,7 @@ class StripeRequester:
         """Stripe's answer; raises `StripeError` for any other than 200, and when none came."""
         prepared = self._template.copy()
         prepared.url = self.api_base + request.target
+        request_id = ""
         try:
             response = self._session.send(
                 prepared,
@@ -129,13 +130,14 @@ class StripeRequester:
                 allow_redirects=False,
                 **self._settings,
             )
+            request_id = response.headers.get("Request-Id", "")
             body = self._body(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, EOFError) as error:
-            raise self._broken(error) from error
+            raise self._broken(error, request_id) from error
         headers = response.headers
         date = _epoch(headers.get("Date"))
         if response.status_code == 200:
-            return Answer(body, date, headers.get("Request-Id", ""))
+            return Answer(body, date, request_id)
         error_answer = error_of(response.status_code, headers, body, date)
         error_answer.message = self._without_secret(error_answer.message)
         if 300 <= response.status_code < 400:
@@ -156,9 +158,9 @@ class StripeRequester:
             raise
         return b"".join(pieces)
 
-    def _broken(self, error: Exception) -> StripeError:
+    def _broken(self, error: Exception, request_id: str) -> StripeError:
         host = urlsplit(self.api_base).netloc
-        return StripeError(f"{host} could not be reached: {_cause(error)}", retryable=True)
+        return StripeError(f"{host} could not be reached: {_cause(error)}", request_id=request_id, retryable=True)
 
     def _without_secret(self, text: str) -> str:
         return text.replace(self._secret, "****") if self._secret else text
