@@ -1,6 +1,6 @@
 """What the image adds to its base, as a Markdown table: `python -m tools.image_sizes [IMAGE]`.
 
-The ten largest packages, each with what of it the connector imports: a package of which nothing is imported is there because
+The ten largest packages, each with how many of its modules a start of the connector imports: one with none is there because
 the CDK requires it.
 """
 
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
         print(f"| {name} | {version} | {megabytes(size)} | {modules or 'none'} |")
     print(f"| the other {len(packages) - 10} | | {megabytes(sum(size for _, _, size, _ in packages[10:]))} | |")
     print(f"\nThe image adds {megabytes(found['added'])} MB to its base; {megabytes(unused)} MB of it are packages that the")
-    print("CDK requires and of which the connector imports nothing.")
+    print("CDK requires and of which a start of the connector imports nothing.")
     return 0
 
 
