@@ -82,6 +82,8 @@ class _Part:
     at_ids: set[str] = field(default_factory=set)
     """The ids of the objects read that were created at `at`."""
     restart: bool = False
+    restarted_at: tuple[int, int] | None = None
+    """Where the last restart was: `at`, and how many objects of that second had been read."""
     density: float | None = None
     """Objects a second where the part is being read."""
     under: "_Part | None" = None
@@ -150,6 +152,9 @@ class ListRead:
         """The object to start after has vanished: go on from its second, leaving out what was read of it."""
         if part.after is None or part.at is None or not error.is_missing_cursor:
             return False
+        if part.restarted_at == (part.at, len(part.at_ids)):
+            return False  # It brought nothing: no object is found to start after.
+        part.restarted_at = (part.at, len(part.at_ids))
         if error.is_aged_out:
             self._reader.aged_out(part.at)
         part.after = None
@@ -197,7 +202,8 @@ class ListRead:
         """Refuse a page that would make the reading go round in circles or end early."""
         if listed.has_more and not listed.rows:
             raise answer.unreadable("a page without objects says that there are more")
-        if part.after is not None and any(row.id == part.after for row in listed.rows):
+        at = math.inf if part.at is None else part.at
+        if part.after is not None and any(row.id == part.after or row.created > at for row in listed.rows):
             raise answer.unreadable("a page came twice")
 
     def _advance(self, part: _Part, listed: Listed) -> tuple[Sequence[Any], Sequence[Raw], bool]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _MOST_INCOMPLETE = 200
 """So many objects may wait for their lists; meanwhile no more pages are asked for."""
+_MOST_RESTARTS = 5
+"""So many items to start after may vanish while an object's lists are read."""
 
 
 class Holdable(Protocol):
@@ -95,6 +97,9 @@ class NestedLists:
     def _refused(self, incomplete: "_Incomplete", name: str, after: str | None, error: StripeError) -> bool:
         """An item to start after that vanished: the list from its beginning. An object that vanished: nothing to show."""
         if after is not None and error.is_missing_cursor:
+            incomplete.restarts += 1
+            if incomplete.restarts > _MOST_RESTARTS:
+                return False
             incomplete.whole[name]["data"] = []
             self._stream.scheduler.add(self._task(incomplete, name, None))
             return True
@@ -122,4 +127,5 @@ class _Incomplete:
         self.updated = updated
         self.until = until
         self.lists_left = 0
+        self.restarts = 0
         self.is_gone = False
