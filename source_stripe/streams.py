@@ -157,7 +157,8 @@ class _NewestReader(HistoryReader, FeedReader):
             _SettledReader(stream, due).read_ranges([(first, last)], open_top=False)
 
     def is_wanted(self, row: Any) -> bool:
-        return row.id not in self._handled and row.created >= self.since
+        is_in_range = self.list_read is not None or row.created >= self.since  # The feed may read further back.
+        return is_in_range and row.id not in self._handled
 
     def then(self, rows: Sequence[Any]) -> Callable[[], None] | None:
         if not rows:
