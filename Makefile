@@ -11,10 +11,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough lint bench build image image-test image-sizes lock schemas clean
+.PHONY: help setup demo test thorough pyairbyte-test lint bench build image image-test image-sizes lock schemas clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/installed ## make .venv with the locked packages and this connector
 
@@ -33,6 +33,15 @@ test: setup ## run all tests but the image's and the thorough ones
 
 thorough: setup ## run the long property and fault tests
 	$(PYTEST) -n 2 -m thorough --timeout 1800 $(ARGS)
+
+pyairbyte-test: setup .venv-pyairbyte/installed ## sync twice with PyAirbyte into DuckDB, and ask in SQL
+	$(PYTEST) -m pyairbyte integration_tests/test_pyairbyte.py $(ARGS)
+
+.venv-pyairbyte/installed: integration_tests/pyairbyte/requirements.lock
+	@echo "Setting up .venv-pyairbyte (once; two minutes)"
+	$(PYTHON) -m venv .venv-pyairbyte
+	.venv-pyairbyte/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r $<
+	@touch $@
 
 lint: setup ## check style, format and types
 	$(BIN)/ruff check
@@ -55,15 +64,17 @@ image-test: setup ## run the built image against an embedded Stripe account
 image-sizes: setup ## tell what the image's largest packages take
 	$(BIN)/python -m tools.image_sizes $(IMAGE)
 
-lock: setup ## resolve pyproject.toml's dependencies anew into the two lock files
+lock: setup ## resolve pyproject.toml's dependencies anew into the lock files
 	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-strip-extras integration_tests/pyairbyte/requirements.in -o integration_tests/pyairbyte/requirements.lock
 
 schemas: setup ## derive schemas/ anew: make schemas OPENAPI=path/to/openapi.json
 	@test -n "$(OPENAPI)" || { echo "say which document: make schemas OPENAPI=path/to/openapi.json" >&2; exit 2; }
 	$(BIN)/python tools/derive_schemas.py $(OPENAPI)
 
 clean: ## remove what the other targets made
-	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-pyairbyte dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
