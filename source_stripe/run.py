@@ -103,16 +103,26 @@ def _report(error: AirbyteTracedException, command: str, terminal: Terminal) -> 
 
 
 def _terminate(signum: int, terminal: Terminal) -> None:
-    """The platform wants an end: what was written is whole lines, and the last state is among them."""
-    _leave(128 + signum, terminal)
+    """The platform wants an end: what was written is whole lines, and the last state is among them.
+
+    The process dies of the signal, as who sent it expects: PyAirbyte takes any other end for a failure.
+    """
+    _flush(terminal)
+    signal.signal(signum, signal.SIG_DFL)
+    os.kill(os.getpid(), signum)
+    os._exit(128 + signum)  # The first process of a container can't die of it.
 
 
 def _leave(code: int, terminal: Terminal) -> None:
     """End now. A worker that waits for an answer must not keep the process."""
+    os._exit(code if _flush(terminal) else code or 1)
+
+
+def _flush(terminal: Terminal) -> bool:
     terminal.close()
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except (OSError, ValueError):
-        code = code or 1
-    os._exit(code)
+        return False
+    return True
