@@ -242,9 +242,7 @@ def test_a_check_shows_what_would_change_and_changes_nothing(
     assert file.read_text(encoding="utf-8") == old
 
 
-def test_a_file_of_no_stream_is_pointed_out(
-    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_of_no_stream_is_pointed_out(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "schemas" / "coins.json").write_text("{}", encoding="utf-8")
     main(arguments)
     assert "coins.json belongs to no stream" in capsys.readouterr().err

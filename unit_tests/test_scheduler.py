@@ -132,6 +132,12 @@ def test_an_endpoints_requests_go_out_in_order_and_endpoints_take_turns(bench: B
     assert bench.stripe.ids == ["charge 1", "event 1", "charge 2", "event 2", "charge 3"]
 
 
+def test_no_endpoint_is_served_twice_while_another_waits(bench: Bench) -> None:
+    work = Work()
+    bench.run(*(bench.task(work, f"{path} {number}", f"/v1/{path}") for path in "abcdefgh" for number in (1, 2)))
+    assert bench.stripe.ids == [f"{path} {number}" for number in (1, 2) for path in "abcdefgh"]
+
+
 def test_what_is_urgent_goes_first(bench: Bench) -> None:
     work = Work()
     with bench.scheduler.lock:
@@ -317,6 +323,20 @@ def test_an_owner_ends_only_when_what_is_under_way_has_come_back(wide: Bench) ->
     assert (came_back, work.endings, work.error) == ([False], 1, REFUSED)
 
 
+def test_a_defect_in_a_worker_is_there_to_be_found() -> None:
+    bench, work, defect = Bench(), Work(), ZeroDivisionError()
+    pieces = Pieces(bench, work, 1)
+
+    def broken(id: str) -> Task | None:
+        raise defect
+
+    pieces.task = broken
+    with bench.scheduler.lock:
+        bench.scheduler.add(bench.task(work, "1", handle=pieces.begin))
+    bench.scheduler._threads[0].join(20)
+    assert bench.scheduler.defect is defect
+
+
 # ---------------------------------------------------------------------- splitting
 
 
@@ -329,6 +349,9 @@ class Pieces:
     left: int
     endpoint: str = "/v1/charges"
 
+    def __post_init__(self) -> None:
+        self.task: Callable[[str], Task | None] = self.piece
+
     def begin(self, answer: Answer) -> None:
         with self.bench.scheduler.lock:
             self.bench.scheduler.hold(self.work)
@@ -338,7 +361,10 @@ class Pieces:
         if self.left == 0:
             return None
         self.left -= 1
-        return self.bench.task(self.work, f"piece {self.left}", handle=self.end if self.left == 0 else lambda answer: None)
+        return self.task(f"piece {self.left}")
+
+    def piece(self, id: str) -> Task:
+        return self.bench.task(self.work, id, handle=self.end if self.left == 0 else lambda answer: None)
 
     def end(self, answer: Answer) -> None:
         with self.bench.scheduler.lock:

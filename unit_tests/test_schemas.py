@@ -16,9 +16,7 @@ ENTRIES = yaml.safe_load((ROOT / "manifest.yaml").read_text(encoding="utf-8"))["
 STREAMS = {entry["$parameters"]["name"]: entry["$ref"].rsplit("/", 1)[-1] for entry in ENTRIES}
 CHANGING = [name for name, kind in STREAMS.items() if kind == "changing_stream"]
 IMMUTABLE = [name for name, kind in STREAMS.items() if kind == "immutable_stream"]
-EXPANDED = [
-    (entry["$parameters"]["name"], field) for entry in ENTRIES for field in entry["$parameters"].get("expand", ())
-]
+EXPANDED = [(entry["$parameters"]["name"], field) for entry in ENTRIES for field in entry["$parameters"].get("expand", ())]
 
 Schema = dict[str, Any]
 
