@@ -183,7 +183,8 @@ class Ended:
         return [json.loads(line) for line in self.out.splitlines()]
 
     def of(self, kind: str) -> list[dict[str, Any]]:
-        return [message[kind.lower()] for message in self.messages if message["type"] == kind]
+        name = {"CONNECTION_STATUS": "connectionStatus"}.get(kind, kind.lower())
+        return [message[name] for message in self.messages if message["type"] == kind]
 
     @property
     def errors(self) -> list[tuple[str, str]]:

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from airbyte_cdk.models import AirbyteConnectionStatus, FailureType, Status
+from airbyte_cdk.models import AirbyteConnectionStatus, Status
 
 from source_stripe.clock import Clock
-from source_stripe.errors import StripeError, sentence_of, traced
+from source_stripe.errors import StripeError, sentence_of
 from source_stripe.requester import StripeRequester
 from source_stripe.retriever import StripeRetriever
 
@@ -67,10 +67,10 @@ def _probe(requester: StripeRequester, retriever: StripeRetriever, clock: Clock)
 
 
 def _failed(error: StripeError, permission: str) -> AirbyteConnectionStatus:
-    error_message = sentence_of(error, permission)
-    if traced(error, permission).failure_type == FailureType.transient_error:
-        error_message = f"Stripe could not be reached. {error}"
-    return AirbyteConnectionStatus(status=Status.FAILED, message=error_message)
+    message = sentence_of(error, permission)
+    if error.retryable and not error.limited:
+        message = f"Stripe could not be read. Try again later. Stripe says: {error}" if error.status else str(error)
+    return AirbyteConnectionStatus(status=Status.FAILED, message=message)
 
 
 def _warning(refused: dict[str, StripeError], by_name: dict[str, StripeRetriever]) -> str:
