@@ -66,9 +66,9 @@ class StreamSync(Owner):
             return
         self.output.put_state(self, lambda: self.state.read(lo, hi))
 
-    def refuses_the_future(self, now: int) -> bool:
-        """Fail when the state lies in the future: what happens until then would be missed."""
-        if self.state.followed is None or self.state.followed <= now + _CLOCK_TOLERANCE:
+    def refuses_the_future(self) -> bool:
+        """Fail when the state lies in Stripe's future: what happens until then would be missed."""
+        if self.state.followed is None or self.state.followed <= self.scheduler.stripe_now() + _CLOCK_TOLERANCE:
             return False
         self.fail(refused_state(self.name, "it lies in the future"))
         return True
@@ -147,7 +147,7 @@ class _NewestReader(HistoryReader, FeedReader):
 
     def top(self, hi: int) -> None:
         stream = self.stream
-        if stream.refuses_the_future(hi):
+        if stream.refuses_the_future():
             return
         state = stream.state
         self._due = [(due, range_) for due, range_ in state.pending.items() if due <= hi]
@@ -252,7 +252,7 @@ class ChangingSync(StreamSync):
             self.output.put_state(self, first)
             self.reader = _History(self, self.index.changes)
             self.reader.read_ranges([(state.start, feed.at)], open_top=True)
-        elif not self.refuses_the_future(feed.at):
+        elif not self.refuses_the_future():
             self._follow(feed)
         self.scheduler.release(self)
 

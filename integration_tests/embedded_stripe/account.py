@@ -372,6 +372,10 @@ class Account:
                 self._late[made["id"]] = visible_at
             return _copied(made)
 
+    def show_later(self, event: str, visible_at: int) -> None:
+        """Nobody sees that event before that time."""
+        self._late[event] = visible_at
+
     def _natural(self, type: str, obj: Object, at: int, previous: Object | None = None) -> None:
         if at >= self.now - RETENTION:
             self._event(type, obj, at, previous, None, {})

@@ -1,0 +1,24 @@
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from integration_tests.embedded_stripe import Account, StripeServer
+from integration_tests.harness import NOW
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account(NOW)
+
+
+@pytest.fixture
+def server(account: Account) -> Iterator[StripeServer]:
+    with StripeServer(account) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _quiet_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The connector's log is kept for the tests that look at it."""
+    caplog.set_level(logging.INFO, "airbyte")
