@@ -1,0 +1,129 @@
+"""What a sync costs in requests: Stripe counts them, and allows an account so many a month."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from integration_tests.embedded_stripe import Account, StripeServer, made_up_account
+from integration_tests.harness import CHANGING, DAY, NOW, STREAMS, Reader, assert_holds_all, truth
+from source_stripe.history import Claim
+from source_stripe.streams import HistoryReader
+
+QUIET = ["/v1/balance_transactions", "/v1/events"]
+
+
+@pytest.fixture
+def account() -> Account:
+    """With more than a page of the busier streams, and much that happened in the last days."""
+    return made_up_account(1, NOW, size=0.3)
+
+
+@pytest.fixture
+def reader(server: StripeServer) -> Reader:
+    return Reader(server)
+
+
+def least(account: Account) -> int:
+    """The requests that a first sync can't do without: one a hundred objects, one a hundred items of a nested list that are
+    past its first ten."""
+    account.settle()
+    pages = sum(max(1, math.ceil(len(rows) / 100)) for rows in truth(account).values())
+    nested = 0
+    for stream, field in (("invoices", "lines"), ("invoices", "payments"), ("subscriptions", "items"), ("charges", "refunds")):
+        for row in truth(account, [stream])[stream].values():
+            nested += math.ceil(max(0, len(row[field]["data"]) - 10) / 100)
+    return pages + nested
+
+
+def test_a_first_sync_spends_little_more_than_a_request_a_hundred_objects(account: Account, reader: Reader) -> None:
+    first = reader.sync()
+    assert len(first.requests) <= 1.03 * least(account) + len(STREAMS) + 1
+    assert len({row["id"] for _, row in first.records}) > 2000
+
+
+def test_a_quiet_later_sync_of_all_streams_takes_two_requests(account: Account, reader: Reader) -> None:
+    first = reader.sync()
+    account.advance(9 * DAY)
+    for due in range(9):  # what was pending has become available
+        first = reader.sync(first)
+    account.advance(3600)
+    second = reader.sync(first)
+    assert (second.records, sorted(second.paths), due) == ([], QUIET, 8)
+
+
+def test_ten_quiet_syncs_in_a_row_list_no_collection(account: Account, reader: Reader) -> None:
+    result = reader.sync()
+    paths: Counter[str] = Counter()
+    for _ in range(10):
+        account.advance(600)
+        result = reader.sync(result)
+        paths.update(result.paths)
+    assert set(paths) == set(QUIET)
+    assert paths["/v1/events"] == 10
+    assert paths["/v1/balance_transactions"] <= 10 + len(result.states["balance_transactions"].get("pending", ())) + 10
+
+
+@pytest.mark.parametrize("stream", CHANGING)
+def test_a_quiet_later_sync_of_one_stream_takes_one_request(account: Account, reader: Reader, stream: str) -> None:
+    first = reader.sync(streams=[stream])
+    account.advance(3600)
+    assert reader.sync(first, [stream]).paths == ["/v1/events"]
+
+
+def test_a_sync_whose_only_page_is_dealt_with_slowly_asks_for_no_other(
+    account: Account, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = HistoryReader.read
+
+    def slowly(self: HistoryReader, rows: Sequence[Any], raws: Sequence[Raw], claim: Claim) -> None:
+        time.sleep(0.05)  # While this worker is busy, others look for work to share.
+        read(self, rows, raws, claim)
+
+    first = reader.sync()
+    monkeypatch.setattr(HistoryReader, "read", slowly)
+    assert sorted(reader.sync(first).paths) == QUIET
+
+
+def test_ten_changed_old_objects_take_ten_requests_more(account: Account, reader: Reader) -> None:
+    first = reader.sync()
+    customers, products = first.ids("customers")[-7:], first.ids("products")[-3:]
+    account.advance(3600)
+    for number in range(3):
+        for kind, ids in (("customer", customers), ("product", products)):
+            for id in ids:
+                account.update(kind, id, {"name": f"Renamed {number}"})
+    second = reader.sync(first)
+    assert len([path for path in second.paths if path not in QUIET]) == 10
+    assert second.lists("events") == 1
+    assert (sorted(second.ids("customers")), sorted(second.ids("products"))) == (sorted(customers), sorted(products))
+
+
+def test_a_thousand_new_objects_take_a_request_a_hundred(account: Account, reader: Reader) -> None:
+    first = reader.sync()
+    for _ in range(1000):
+        account.advance(2)
+        account.create("customer")
+    account.advance(600)
+    second = reader.sync(first)
+    assert len(second.ids("customers")) == len(set(second.ids("customers"))) == 1000
+    assert second.lists("customers") <= 12
+    assert second.lists("events") <= 13
+    assert len(second.requests) <= 27
+    assert_holds_all([first, second], truth(account))
+
+
+def test_fourteen_streams_every_ten_minutes_fit_in_what_stripe_allows_the_smallest_account(account: Account, reader: Reader) -> None:
+    result = reader.sync()
+    spent = 0
+    for _ in range(144):
+        account.advance(600)
+        result = reader.sync(result)
+        spent += len(result.requests)
+    assert 30 * spent <= 10_000
