@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 from airbyte_cdk.models import FailureType
@@ -117,8 +118,18 @@ def check_options(config: Mapping[str, Any], specification: Mapping[str, Any]) -
     if start > datetime.now(UTC).timestamp() + 86400 * 366 * 10:
         raise config_error("The option `start_date` lies in the far future: nothing would ever be read.")
     base = config.get("api_base", "")
+    if base and not _is_address(base):
+        raise config_error("The option `api_base` must be an address such as https://api.stripe.com.")
     if base.startswith("http://") and not re.match(r"http://(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$", base):
         raise config_error("The option `api_base` must be an https address: without TLS only this machine is allowed.")
+
+
+def _is_address(base: str) -> bool:
+    try:
+        parts = urlsplit(base)
+        return bool(parts.hostname) and parts.port != 0 and base.isascii()
+    except ValueError:
+        return False
 
 
 def _what_it_must_be(option: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
-from airbyte_cdk.models import FailureType
+from airbyte_cdk.models import AirbyteMessage, FailureType, StreamDescriptor
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_stripe.config import KEYS_PAGE, config_error
@@ -176,3 +176,11 @@ def traced(error: Exception, permission: str) -> AirbyteTracedException:
     return AirbyteTracedException(
         message=sentence, internal_message=str(error), failure_type=FailureType.system_error, exception=error
     )
+
+
+def error_message(error: AirbyteTracedException, stream: StreamDescriptor | None = None) -> AirbyteMessage:
+    """`error` in the protocol's words. Where in the code it came from is told only of a defect of the connector."""
+    message = error.as_sanitized_airbyte_message(stream_descriptor=stream)
+    if error.failure_type != FailureType.system_error and message.trace is not None and message.trace.error is not None:
+        message.trace.error.stack_trace = None
+    return message

@@ -16,6 +16,7 @@ from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
+from source_stripe.errors import error_message
 from source_stripe.page import Page
 from source_stripe.source import YieldingDeclarativeSource
 from source_stripe.terminal import Terminal
@@ -95,7 +96,7 @@ def _report(error: AirbyteTracedException, command: str, terminal: Terminal) -> 
         message: Any = error.as_connection_status_message()
         code = 0
     else:
-        message, code = error.as_sanitized_airbyte_message(), 1
+        message, code = error_message(error), 1
     line = AirbyteEntrypoint.airbyte_message_to_string(message)
     sys.stdout.write(line + "\n")
     terminal.tell(line)

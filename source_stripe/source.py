@@ -1,7 +1,7 @@
 """The source: the manifest, loaded, and what YAML can't say about it."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from airbyte_cdk.sources.declarative.models.declarative_component_schema import 
 from airbyte_cdk.sources.declarative.parsers.model_to_component_factory import ModelToComponentFactory
 from airbyte_cdk.sources.streams.concurrent.abstract_stream import AbstractStream
 
+from source_stripe import files
 from source_stripe.check import check
 from source_stripe.clock import Clock
 from source_stripe.config import AirbyteConfigTransformation, check_options, config_error, is_test_key, start_of
@@ -66,6 +67,18 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         super().__init__(catalog, config, state, source_config=self._manifest, config_path=config_path)
 
     # ------------------------------------------------------------------ what the CDK calls
+
+    @staticmethod
+    def read_config(config_path: str) -> MutableMapping[str, Any]:
+        return files.config_of(config_path)
+
+    @classmethod
+    def read_catalog(cls, catalog_path: str) -> ConfiguredAirbyteCatalog:
+        return files.catalog_of(catalog_path)
+
+    @classmethod
+    def read_state(cls, state_path: str) -> list[AirbyteStateMessage]:
+        return files.state_of(state_path)
 
     def configure(self, config: Mapping[str, Any], temp_dir: str) -> Mapping[str, Any]:
         """The config as the connector understands it; a config error when it can't be used."""

@@ -226,5 +226,7 @@ def _whole(value: Any) -> int:
 def _ranges(values: Any) -> list[Range]:
     ranges: list[Range] = []
     for lo, hi in values:
+        if _whole(lo) > _whole(hi):
+            raise ValueError(lo)
         ranges = add(ranges, _whole(lo), _whole(hi))
     return ranges

@@ -19,7 +19,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_stripe.changes import Feed
 from source_stripe.clock import Clock
-from source_stripe.errors import traced
+from source_stripe.errors import error_message, traced
 from source_stripe.output import Output
 from source_stripe.page import Page
 from source_stripe.progress import Progress
@@ -142,7 +142,7 @@ class Sync:
         error = traced(stream.error, permission)
         self._errors[stream.name] = error
         logger.error(f"{stream.name}: failed after {stream.records:,} records. {error.message}")
-        yield error.as_sanitized_airbyte_message(stream_descriptor=StreamDescriptor(name=stream.name))
+        yield error_message(error, StreamDescriptor(name=stream.name))
         yield _status(stream, AirbyteStreamStatus.INCOMPLETE)
 
     def _summary(self) -> AirbyteTracedException:
