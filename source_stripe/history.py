@@ -14,10 +14,17 @@ from source_stripe.requester import Answer
 from source_stripe.retriever import Listed, StripeRetriever
 from source_stripe.scheduler import Owner, Scheduler, Task
 
-_FIRST_REACH = 8
-_FEWEST_PAGES_TO_SPLIT = 5
-# Of the requests that a list takes at the least, how many more may be spent: the contract allows one and 3 %.
-_SPARE = 0.024
+_FEWEST_PAGES_TO_SPLIT = 3
+# Of the pages that a list takes at the least, how many more requests may be spent: the contract allows 3 %.
+_SPARE = 0.025
+_SPARE_AT_FIRST = 0.25
+# Of the pages below, where nothing was read yet, so many are counted on at most; and those between two places that were
+# read at most as so many times the pages read.
+_MOST_GUESSED = 15
+_MOST_FAITH = 8
+# Where nothing was read yet, a split skips eight pages, or twice as many as are known.
+_FIRST_REACH = 16
+_GROWTH = 4
 
 
 class ListReader(ABC):
@@ -88,10 +95,36 @@ class _Part:
     """Objects a second where the part is being read."""
     under: "_Part | None" = None
     """The part that begins where this one ends."""
-    top_density: float | None = None
+    objects: int = 0
+    """How many were read in this pass."""
+    mean: float | None = None
+    """Objects a second of what was read in this pass; 0 when there were none, None before the first page."""
     is_at_end: bool = False
     """The last page of a pass came, and is being dealt with."""
     claims: deque[Claim] = field(default_factory=deque)
+
+    def between(self, density: float | None = None) -> float:
+        """How many objects the part has yet to read, if where it ends was seen too; else 0."""
+        density = density or self.density
+        if self.at is None or density is None or self.is_at_end or self.under is None or not self.under.mean:
+            return 0.0
+        below, length = self.under.mean, self.at - self.lo
+        # Between the two, density is taken to fall off (or rise) as growth does: by the same factor each second.
+        if abs(math.log(density / below)) < 0.01:
+            return density * length
+        return (density - below) / math.log(density / below) * length
+
+    def between_at_least(self) -> float:
+        """The same, for objects that come in bursts: the one that is being read does not stand for the gap behind it."""
+        return self.between(min(self.density or 0.0, self.mean or 0.0))
+
+    def half_way(self) -> float:
+        """The share of the part's time, from its top, that holds half of what lies `between`."""
+        assert self.under is not None
+        assert self.under.mean
+        assert self.density
+        ratio = self.under.mean / self.density
+        return 0.5 if abs(math.log(ratio)) < 0.01 else math.log((1 + ratio) / 2) / math.log(ratio)
 
 
 class ListRead:
@@ -124,7 +157,6 @@ class ListRead:
         self._unclaimed = len(self._parts)
         self._requests = 0
         self._objects = 0
-        self._reach = _FIRST_REACH
         self._stalled: list[_Part] = []
 
     @property
@@ -179,6 +211,7 @@ class ListRead:
             elif part.turn + 1 < len(self._retriever.passes):
                 part.turn += 1
                 part.after, part.at, part.restart, part.is_at_end = None, None, False, False
+                part.objects = 0
                 part.at_ids.clear()
                 self._go_on(part)
             else:
@@ -216,15 +249,16 @@ class ListRead:
         if len(wanted) < len(rows):
             rows, raws = [rows[index] for index in wanted], [raws[index] for index in wanted]
         self._objects += len(rows)
-        if part.turn == 0 and part.density is None:
-            part.top_density = 0.0
+        part.objects += len(rows)
         if listed.rows:
+            assert part.hi is not None
             newest, oldest = listed.rows[0].created, listed.rows[-1].created
+            part.mean = part.objects / max(1, part.hi - oldest)
             part.density = len(listed.rows) / max(1, newest - oldest)
-            if not part.top_density:
-                part.top_density = part.density
             part.after = listed.rows[-1].id
             part.at_ids = {row.id for row in listed.rows if row.created == oldest} | (part.at_ids if oldest == part.at else set())
+        elif part.mean is None:
+            part.mean = 0.0
         return rows, raws, is_end
 
     def _claim(self, part: _Part, rows: Sequence[Any], is_end: bool) -> Claim:
@@ -256,72 +290,55 @@ class ListRead:
 
     def share(self) -> float | None:
         """The share of the pages that has been read, from 0 to 1, as the density tells it; None before it can be told."""
-        if any(part.density is None for part in self._parts):
+        if not self._requests or any(part.at is None or (self._reach(part, 1.0) and not part.between()) for part in self._parts):
             return None
-        left = sum(self._pages_left(part) for part in self._parts)
-        return self._requests / (self._requests + left) if self._requests else None
+        return self._requests / (self._requests + sum(self._pages_left().values()))
 
     # ------------------------------------------------------------------ splitting
 
     def split(self) -> Task | None:
         if self._owner.error is not None or not self._parts or self._stalled:
             return None
-        known = self._requests + sum(self._pages_left(part) for part in self._parts if part.under is not None)
-        wasted = self._requests - math.ceil(self._objects / self._retriever.page_size)
-        if wasted + 0.5 * len(self._parts) > 1 + _SPARE * known:
+        left = self._pages_left()
+        known = self._pages_known()
+        wasted = self._requests - self._objects / self._retriever.page_size
+        # Where a part ends half a page is lost.
+        guessed = sum(pages for part, pages in left.items() if not part.between())
+        if wasted + 0.5 * len(self._parts) > _SPARE * (known + min(guessed, _MOST_GUESSED)) + _SPARE_AT_FIRST:
             return None
-        for part in sorted(self._parts, key=self._pages_left, reverse=True):
+        for part in sorted(self._parts, key=left.__getitem__, reverse=True):
+            if left[part] < _FEWEST_PAGES_TO_SPLIT:
+                break
             if (at := self._split_point(part, known)) is not None:
                 return self._task(self._cut(part, at))
         return None
 
-    def _pages_left(self, part: _Part) -> float:
-        """An estimate of the pages that the part has yet to read; 0 when nothing is known."""
-        if part.at is None or part.density is None or part.is_at_end:
+    def _pages_known(self) -> float:
+        """Pages that are there: those read, and those between two places that were read, as far as a guess can be trusted."""
+        read = self._objects / self._retriever.page_size
+        return min(read + sum(part.between_at_least() for part in self._parts) / self._retriever.page_size, _MOST_FAITH * read)
+
+    def _pages_left(self) -> dict[_Part, float]:
+        """An estimate of the pages that each part has yet to read; 0 when nothing is known."""
+        known = self._pages_known()
+        return {part: part.between() / self._retriever.page_size or min(self._reach(part, known), known) for part in self._parts}
+
+    def _reach(self, part: _Part, known: float) -> float:
+        """How many pages a part of which only the upper end was seen may have: at most a few times those that are known."""
+        if part.at is None or part.density is None or part.is_at_end or (part.under and part.under.mean is None):
             return 0.0
-        length, density = part.at - part.lo, part.density
-        if part.under is None:
-            return density * length / self._retriever.page_size
-        below = part.under.top_density
-        if below is None:
-            return 0.0
-        if below == 0.0:
-            mean = density / 2
-        elif abs(math.log(density / below)) < 0.01:
-            mean = density
-        else:
-            mean = (density - below) / math.log(density / below)
-        return mean * length / self._retriever.page_size
+        pages = part.density * (part.at - part.lo) / self._retriever.page_size
+        return min(pages, max(_FIRST_REACH, _GROWTH * known))
 
     def _split_point(self, part: _Part, known: float) -> int | None:
-        """The second at which the lower of two parts should begin, going down."""
-        pages = self._pages_left(part)
-        if pages < _FEWEST_PAGES_TO_SPLIT:
-            return None
+        """The second at which the lower of two parts should begin, going down: the middle of its objects."""
         assert part.at is not None
         assert part.density is not None
-        a_page = self._retriever.page_size / part.density
-        if part.under is None:
-            # Nothing is known below: reach further each time, as long as there is something.
-            at = part.at - int(a_page * self._reach)
-            if at <= part.lo:
-                at = (part.at + part.lo) // 2
-            self._reach *= 8
-            return at if part.lo <= at < part.at else None
-        below = part.under.top_density
-        if not below:
-            at = part.at - int(a_page * max(_FEWEST_PAGES_TO_SPLIT, known / 4))
-            return at if at > part.lo else None
-        at = part.at - int(self._half_way(part.density, below) * (part.at - part.lo))
-        return at if part.lo < at < part.at else None
-
-    @staticmethod
-    def _half_way(density: float, below: float) -> float:
-        """The share of a part, from its top, that holds half of its objects if density falls off as growth does."""
-        ratio = below / density
-        if abs(math.log(ratio)) < 0.01:
-            return 0.5
-        return math.log((1 + ratio) / 2) / math.log(ratio)
+        if part.between():
+            at = part.at - int(part.half_way() * (part.at - part.lo))
+        else:
+            at = part.at - int(self._reach(part, known) / 2 * self._retriever.page_size / part.density)
+        return at if part.lo <= at < part.at else None
 
     def _cut(self, part: _Part, at: int) -> _Part:
         lower = _Part(part.lo, at, turn=part.turn, under=part.under)
