@@ -1,6 +1,7 @@
 """How fast requests may be sent."""
 
 from collections import defaultdict, deque
+from dataclasses import dataclass
 
 # A window a little longer than Stripe's second, so that requests that were sent apart but arrive together stay within it.
 _WINDOW = 1.035
@@ -10,6 +11,13 @@ _CLIMB = 0.05
 _LOWEST = 0.04
 
 
+@dataclass(slots=True)
+class Departure:
+    """When a request left: at first when it was let go; who sees it leave later, for want of a connection, says so."""
+
+    at: float
+
+
 class _Limit:
     """At most `rate` requests in any second, spread rather than bunched, with what is left of the rate after a 429."""
 
@@ -17,7 +25,7 @@ class _Limit:
         self.rate = rate
         self._share = 1.0
         self._changed = 0.0
-        self._taken: deque[float] = deque(maxlen=max(1, int(rate)))
+        self._taken: deque[Departure] = deque(maxlen=max(1, int(rate)))
 
     def share(self, now: float) -> float:
         return min(1.0, self._share + (now - self._changed) * _CLIMB)
@@ -28,13 +36,13 @@ class _Limit:
             return now
         share = self.share(now)
         # Half the even distance: a late request may be caught up with, but never in a burst.
-        time = self._taken[-1] + (0.5 if share == 1.0 else 1.0) / (self.rate * share)
+        time = self._taken[-1].at + (0.5 if share == 1.0 else 1.0) / (self.rate * share)
         if len(self._taken) == self._taken.maxlen:
-            time = max(time, self._taken[0] + _WINDOW / share)
+            time = max(time, self._taken[0].at + _WINDOW / share)
         return time
 
-    def take(self, now: float) -> None:
-        self._taken.append(now)
+    def take(self, departure: Departure) -> None:
+        self._taken.append(departure)
 
     def fall(self, now: float) -> None:
         # Requests already under way are refused with the one that told: they count once.
@@ -57,10 +65,12 @@ class Pace:
         """The earliest time, on the clock of `now`, for a request to `endpoint`."""
         return max(self._account.next(now), self._endpoints[endpoint].next(now))
 
-    def take(self, endpoint: str, now: float) -> None:
+    def take(self, endpoint: str, now: float) -> Departure:
         """Count a request to `endpoint` that is sent at `now`."""
-        self._account.take(now)
-        self._endpoints[endpoint].take(now)
+        departure = Departure(now)
+        self._account.take(departure)
+        self._endpoints[endpoint].take(departure)
+        return departure
 
     def fall(self, endpoint: str, reason: str, now: float) -> None:
         """Stripe said 429: go at half the pace, for this endpoint when the `reason` names it, else for all."""

@@ -1,8 +1,9 @@
 """One request to Stripe and its answer."""
 
 import random
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -13,6 +14,8 @@ import urllib3
 from airbyte_cdk.sources.declarative.interpolation.interpolated_string import InterpolatedString
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3 import HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from source_stripe.config import is_test_key
 from source_stripe.errors import StripeError, error_of
@@ -67,6 +70,33 @@ class BackOff:
         return max(pause, error.pause or 0.0)
 
 
+class _Thread(threading.local):
+    leaving: Callable[[], None] | None = None
+
+
+_thread = _Thread()
+
+
+class _Connection(HTTPConnection):
+    def getresponse(self) -> Any:
+        if _thread.leaving:
+            _thread.leaving()
+        return super().getresponse()
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Adapter(HTTPAdapter):
+    """Tells when a request has gone out."""
+
+    def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*arguments, **options)
+        pool.ConnectionCls = _TlsConnection if isinstance(pool, HTTPSConnectionPool) else _Connection
+        return pool
+
+
 @dataclass(repr=False)
 class StripeRequester:
     """Sends requests to one account, over connections that are kept and shared by all workers; thread-safe.
@@ -97,7 +127,7 @@ class StripeRequester:
             auth=self.authenticator,
         ).prepare()
         self._session = requests.Session()
-        adapter = HTTPAdapter(pool_connections=2, pool_maxsize=64, max_retries=0)
+        adapter = _Adapter(pool_connections=2, pool_maxsize=64, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         # Looked up once: proxies and certificates come from the environment, as everywhere.
@@ -118,11 +148,15 @@ class StripeRequester:
             rate = float(configured)
         return Pace(rate, endpoint_rate)
 
-    def send(self, request: Request) -> Answer:
-        """Stripe's answer; raises `StripeError` for any other than 200, and when none came."""
+    def send(self, request: Request, leaving: Callable[[], None] | None = None) -> Answer:
+        """Stripe's answer; raises `StripeError` for any other than 200, and when none came.
+
+        `leaving` is called when the request has gone out, which may be well after the call: a connection is made first.
+        """
         prepared = self._template.copy()
         prepared.url = self.api_base + request.target
         request_id = ""
+        _thread.leaving = leaving
         try:
             response = self._session.send(
                 prepared,

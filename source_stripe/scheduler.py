@@ -5,10 +5,12 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from source_stripe.clock import Clock
 from source_stripe.errors import StripeError
+from source_stripe.pace import Departure
 from source_stripe.requester import Answer, Request, StripeRequester
 
 _TIME_TO_END = 2.0
@@ -47,6 +49,7 @@ class Task:
     tries: int = 0
     failing_since: float = 0.0
     not_before: float = 0.0
+    departure: Departure | None = None
 
 
 class Splitter(Protocol):
@@ -168,7 +171,7 @@ class Scheduler:
         while task := self._next():
             error: Exception | None = None
             try:
-                answer = self._requester.send(task.request)
+                answer = self._requester.send(task.request, partial(self._left, task))
                 self._set_clock(answer.date)
                 task.handle(answer)
             except Exception as raised:
@@ -181,6 +184,11 @@ class Scheduler:
                     self.fail(task.owner, error)
                 task.owner.running -= 1
                 self.release(task.owner)
+
+    def _left(self, task: Task) -> None:
+        """The request has gone out, by now and not when it was let go: what the pace goes by."""
+        assert task.departure is not None
+        task.departure.at = self.clock.monotonic()
 
     def _set_clock(self, date: int | None) -> None:
         if self._skew is None and date is not None:
@@ -197,7 +205,7 @@ class Scheduler:
                     queue.popleft()
                     if queue:  # To the end: endpoints take turns.
                         self._ready[task.request.endpoint] = queue
-                    self.pace.take(task.request.endpoint, now)
+                    task.departure = self.pace.take(task.request.endpoint, now)
                     self.requests += 1
                     self._idle -= 1
                     task.owner.running += 1

@@ -41,6 +41,13 @@ def test_nineteen_twentieths_of_what_is_allowed_is_used(endpoints: list[str], li
     assert len(sent(Pace(100, 25), endpoints, 20)) >= 0.95 * limit * 20
 
 
+def test_a_request_that_left_late_counts_from_then() -> None:
+    pace = Pace(100, 25)
+    departures = [pace.take("/v1/charges", 1000.0 + number / 25) for number in range(25)]
+    departures[0].at = 1000.5
+    assert pace.next("/v1/charges", 1001.1) >= 1001.5
+
+
 def test_a_rest_is_not_made_up_for_by_a_burst() -> None:
     pace = Pace(100, 25)
     sent(pace, ["/v1/charges"], 2)

@@ -57,7 +57,8 @@ class Stripe:
     def pace(self) -> Pace:
         return Pace(100, 25)
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: Request, leaving: Callable[[], None]) -> Answer:
+        leaving()
         self.sent.append((self.clock.monotonic(), request.id))
         answer = self.says(request.id)
         if isinstance(answer, Exception):

@@ -1,0 +1,23 @@
+"""A request counts for the pace from when it has gone out, not from when a worker began with it."""
+
+import pytest
+
+from integration_tests.embedded_stripe import StripeServer
+from source_stripe.errors import StripeError
+from source_stripe.requester import Request
+from source_stripe.source import SourceStripe
+
+
+def test_who_sends_is_told_once_that_a_request_has_gone_out(server: StripeServer) -> None:
+    told: list[str] = []
+    requester = SourceStripe(config={"secret_key": server.secret_key, "api_base": server.url}).requester
+    requester.send(Request("/v1/charges"), lambda: told.append("gone"))
+    assert told == ["gone"]
+
+
+def test_a_request_without_a_connection_has_not_gone_out() -> None:
+    told: list[str] = []
+    requester = SourceStripe(config={"secret_key": "sk_test_51Nobody0", "api_base": "http://127.0.0.1:9"}).requester
+    with pytest.raises(StripeError):
+        requester.send(Request("/v1/charges"), lambda: told.append("gone"))
+    assert told == []
