@@ -1,0 +1,85 @@
+"""What is shown of a stream's state, and to whom."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from source_stripe.terminal import Terminal, _Line
+
+DAY = 86_400
+NOW = 20_000 * DAY
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def screen() -> Screen:
+    return Screen()
+
+
+@pytest.fixture
+def line() -> _Line:
+    return _Line(task=None)  # type: ignore[arg-type]
+
+
+def state(*unread: list[int]) -> dict[str, Any]:
+    return {"updated": NOW, "start": 0, "version": 1} | ({"unread": [*unread]} if unread else {})
+
+
+def test_without_a_known_beginning_no_share_is_claimed(line: _Line) -> None:
+    line.learn(state([0, NOW - 100 * DAY]))
+    assert line.share is None
+    assert line.doing == "reading history, back to 2024-06-26"
+
+
+def test_the_share_is_that_of_the_time_since_the_beginning(line: _Line) -> None:
+    line.learn(state([0, NOW]))
+    line.learn(state([NOW - 200 * DAY, NOW - 151 * DAY - 1]))
+    assert line.share == pytest.approx(0.755, abs=0.001)
+    assert line.doing == "reading history from 2024-03-18 on"
+
+
+def test_a_start_date_is_a_known_beginning(line: _Line) -> None:
+    line.learn(state([NOW - 100 * DAY, NOW - 25 * DAY]))
+    assert line.share == pytest.approx(0.25, abs=0.001)
+
+
+def test_the_share_never_falls(line: _Line) -> None:
+    line.learn(state([NOW - 100 * DAY, NOW - 50 * DAY]))
+    line.learn(state([NOW - 100 * DAY, NOW - 20 * DAY]))
+    assert line.share == pytest.approx(0.5, abs=0.001)
+
+
+def test_a_stream_whose_history_is_read_follows_changes(line: _Line) -> None:
+    line.learn(state())
+    assert (line.doing, line.share) == ("following changes", 1.0)
+
+
+def test_a_check_that_succeeds_with_a_warning_says_so(screen: Screen) -> None:
+    warning = '{"type":"CONNECTION_STATUS","connectionStatus":{"status":"SUCCEEDED","message":"It may not read charges."}}'
+    Terminal(screen, shares_output=False).tell(warning)
+    assert screen.getvalue().endswith("The key works. It may not read charges.\n")
+
+
+def test_a_log_line_is_not_repeated(screen: Screen) -> None:
+    Terminal(screen, shares_output=False).tell('{"type":"LOG","log":{"level":"INFO","message":"Check succeeded"}}')
+    assert screen.getvalue() == ""
+
+
+def test_what_is_no_terminal_is_told_nothing() -> None:
+    stream = io.StringIO()
+    Terminal(stream, shares_output=False).tell('{"connectionStatus":{"status":"SUCCEEDED"}}')
+    assert stream.getvalue() == ""
+
+
+def test_a_display_that_nobody_sees_is_not_imported() -> None:
+    program = "import sys, source_stripe.run; sys.exit('rich.progress' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
