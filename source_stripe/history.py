@@ -46,7 +46,10 @@ class ListReader(ABC):
         """The whole range has been. Called once, with the lock held."""
 
     def top(self, hi: int) -> None:  # noqa: B027
-        """An open top was fixed at `hi`, with the first answer. Called with the lock held, before the page is read."""
+        """An open top was fixed at `hi`: Stripe's time of the first answer, or that of the newest object if it is later.
+
+        Called with the lock held, before the page is read.
+        """
 
     def aged_out(self, at: int) -> None:  # noqa: B027
         """Stripe no longer has the object, created at `at`, that a page was to start after: what is older is gone."""
@@ -199,8 +202,9 @@ class ListRead:
         self._check(part, listed, answer)
         with self._scheduler.lock:
             if part.hi is None:
-                part.hi = max(self._scheduler.stripe_now(), *(row.created for row in listed.rows[:1]), part.lo)
-                self._reader.top(part.hi)
+                now = max([self._scheduler.stripe_now(), *(row.created for row in listed.rows[:1])])
+                part.hi = max(now, part.lo)
+                self._reader.top(now)
             rows, raws, is_end = self._advance(part, listed)
             part.is_at_end = is_end
             claim = self._claim(part, rows, is_end)

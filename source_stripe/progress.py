@@ -41,8 +41,7 @@ class Progress:
                 pace = (stream.records - self._last_records.get(stream.name, 0)) / seconds
                 if pace or stream.left:
                     holding = self._scheduler.pace.holding(stream.retriever.path, now)
-                    share = stream.history.share() if stream.history else None
-                    done = f", about {share:.0%} of history" if share is not None else ""
+                    done = f", about {stream.share:.0%} of history" if stream.share is not None else ""
                     logger.info(
                         f"{stream.name}: {stream.records:,} records so far{done}, {pace:,.0f} a second, held by {holding};"
                         f" {stream.state.describe()}"

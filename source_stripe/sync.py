@@ -18,8 +18,10 @@ from airbyte_cdk.utils.stream_status_utils import as_airbyte_message as status_m
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_stripe.changes import Feed
+from source_stripe.changing import ChangingSync, NeedsEventsError
 from source_stripe.clock import Clock
 from source_stripe.errors import error_message, traced
+from source_stripe.immutable import ImmutableSync
 from source_stripe.output import Output
 from source_stripe.page import Page
 from source_stripe.progress import Progress
@@ -27,7 +29,7 @@ from source_stripe.requester import StripeRequester
 from source_stripe.retriever import StripeRetriever
 from source_stripe.scheduler import Scheduler
 from source_stripe.state import StreamState
-from source_stripe.streams import ChangingSync, ImmutableSync, NeedsEventsError, StreamSync
+from source_stripe.streams import StreamSync
 
 logger = logging.getLogger("airbyte")
 
