@@ -107,7 +107,12 @@ class Reader:
 
     def __init__(self, server: StripeServer, clock: Clock | None = None, page_size: int = 100, **options: Any) -> None:
         self._server = server
-        self._config = {"secret_key": server.secret_key, "api_base": server.url, "call_rate_limit": 10_000, "num_workers": 8} | options
+        self._config = {
+            "secret_key": server.secret_key,
+            "api_base": server.url,
+            "call_rate_limit": 10_000,
+            "num_workers": 8,
+        } | options
         self._manifest = load_manifest()
         self._manifest["definitions"]["retriever"]["page_size"] = page_size
         self._clock = clock or AccountClock(server)
@@ -187,25 +192,38 @@ def _take(result: Result, message: AirbyteMessage) -> None:
             result.complete.add(status.stream_descriptor.name)
 
 
+class Destination:
+    """What a destination holds: of each id the row written last or, `by_cursor`, the one with the greatest cursor, the later
+    of equal ones."""
+
+    def __init__(self, by_cursor: bool = False) -> None:
+        self._by_cursor = by_cursor
+        self._rows: Rows = {name: {} for name in STREAMS}
+
+    def upsert(self, result: Result) -> None:
+        for stream, row in result.records:
+            known = self._rows[stream].get(row["id"])
+            cursor = "created" if stream in IMMUTABLE else "updated"
+            if known is None or not self._by_cursor or row[cursor] >= known[cursor]:
+                self._rows[stream][row["id"]] = row
+
+    def rows(self, stream: str) -> dict[str, Row]:
+        """By their ids those that are not deleted."""
+        return {id: row for id, row in self._rows[stream].items() if not row.get("is_deleted")}
+
+
 def upserted(results: Iterable[Result], by_cursor: bool = False) -> Rows:
-    """What a destination holds after `results`, deleted rows left out: of each id the row written last or, `by_cursor`, the
-    one with the greatest cursor, the later of equal ones."""
-    rows: Rows = {name: {} for name in STREAMS}
-    for stream, row in itertools.chain.from_iterable(result.records for result in results):
-        cursor = "created" if stream in IMMUTABLE else "updated"
-        known = rows[stream].get(row["id"])
-        if known is None or not by_cursor or row[cursor] >= known[cursor]:
-            rows[stream][row["id"]] = row
-    return {
-        name: {id: row for id, row in of_stream.items() if not row.get("is_deleted")} for name, of_stream in rows.items()
-    }
+    """What a destination holds after `results`, deleted rows left out."""
+    destination = Destination(by_cursor)
+    for result in results:
+        destination.upsert(result)
+    return {name: destination.rows(name) for name in STREAMS}
 
 
 def truth(account: Account, streams: Iterable[str] = STREAMS) -> Rows:
     """What the lists of the account show now, with what the connector asks for, nested lists whole."""
     return {
-        name: account.listed(name, MANIFEST[name].get("expand", ()), MANIFEST[name].get("nested_lists", ()))
-        for name in streams
+        name: account.listed(name, MANIFEST[name].get("expand", ()), MANIFEST[name].get("nested_lists", ())) for name in streams
     }
 
 
