@@ -1,7 +1,7 @@
 """How far a sync is, for a person who follows its log."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from source_stripe.clock import Clock
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger("airbyte")
 
 _SECONDS_BETWEEN_LINES = 30.0
+_SECONDS_BETWEEN_LOOKS = 0.25
+
+watcher: Callable[[Mapping[str, float]], None] | None = None
+"""Called a few times a second, while a person watches, with the share of each stream's history that is read, from 0 to 1, as far
+as it can be told. The command sets it."""
 
 
 class Progress:
@@ -22,14 +27,21 @@ class Progress:
         self._streams = streams
         self._scheduler = scheduler
         self._clock = clock
-        self._began = self._last = clock.monotonic()
+        self._began = self._last = self._last_look = clock.monotonic()
         self._last_records: dict[str, int] = {}
         self._last_requests = 0
 
     def seconds_to_next(self) -> float:
+        if watcher is not None:
+            return _SECONDS_BETWEEN_LOOKS
         return max(0.05, self._last + _SECONDS_BETWEEN_LINES - self._clock.monotonic())
 
     def report_if_due(self) -> None:
+        if watcher is not None and self._clock.monotonic() - self._last_look >= _SECONDS_BETWEEN_LOOKS:
+            self._last_look = self._clock.monotonic()
+            with self._scheduler.lock:
+                shares = {stream.name: share for stream in self._streams if (share := stream.share) is not None}
+            watcher(shares)
         if self._clock.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._report_streams()
 

@@ -4,13 +4,14 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from airbyte_cdk.models import AirbyteMessage, AirbyteStreamStatus
 
+from source_stripe import progress
 from source_stripe.page import Page
 
 if TYPE_CHECKING:
@@ -20,32 +21,22 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Line:
-    """One stream's line of the display."""
+    """One stream's line of the display. `share` is how much of the history is read, from 0 to 1; None while nobody knows."""
 
     task: "TaskID"
     records: int = 0
     doing: str = "waiting"
     share: float | None = None
-    """How much of the time that is to be read has been, from 0 to 1; None while its beginning is not known."""
-    oldest: int | None = None
 
     def learn(self, state: dict[str, Any]) -> None:
         """Take what the stream's state tells of the way that is left. Its times are epoch seconds."""
         unread = state.get("unread", [])
         if not unread:
-            self.share = 1.0
             self.doing = "following changes" if "updated" in state else "reading what is new"
-            return
-        first, newest = unread[0][0], max(state.get("updated", 0), state.get("created", 0), unread[-1][1])
-        # Nothing tells when an account began: what was created first is known when that part has been read.
-        if self.oldest is None and first > 0:
-            self.oldest = first
-        if self.oldest is None:
+        elif len(unread) > 1:
+            self.doing = f"reading history, {len(unread)} parts"
+        else:
             self.doing = f"reading history, back to {_day(unread[-1][1])}"
-            return
-        left = sum(hi - lo + 1 for lo, hi in unread)
-        self.share = min(1.0, max(self.share or 0.0, 1 - left / (newest - self.oldest + 1)))
-        self.doing = f"reading history from {_day(self.oldest)} on"
 
 
 class Terminal:
@@ -119,6 +110,7 @@ class Terminal:
             SpinnerColumn(finished_text=" "),
             TextColumn("{task.description}"),
             BarColumn(24),
+            TextColumn("{task.fields[done]:>4}"),
             TextColumn("{task.fields[records]:>11,} records"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[doing]}", style="dim"),
@@ -131,12 +123,20 @@ class Terminal:
         self._handler = _Above(self)
         logging.getLogger("airbyte").addHandler(self._handler)
         if self._is_live:
+            progress.watcher = self._look
             self._progress.start()
+
+    def _look(self, shares: Mapping[str, float]) -> None:
+        """Show how far the streams are: never less far than they were, though it is an estimate."""
+        for name, share in shares.items():
+            line = self._line(name)
+            line.share = max(share, line.share or 0.0)
+            self._show(name)
 
     def _line(self, name: str) -> _Line:
         assert self._progress is not None
         if name not in self._lines:
-            self._lines[name] = _Line(self._progress.add_task(name, total=None, records=0, doing="waiting"))
+            self._lines[name] = _Line(self._progress.add_task(name, total=None, records=0, done="", doing="waiting"))
         return self._lines[name]
 
     def _see(self, item: AirbyteMessage) -> None:
@@ -163,29 +163,32 @@ class Terminal:
             self._progress.stop_task(line.task)
         # A bar that is full means that the stream is complete.
         share = line.share if is_over or line.share is None else min(line.share, 0.99)
+        done = "" if share is None or is_over else f"{share:.0%}"
         self._progress.update(
             line.task,
             total=None if share is None and not is_over else 1.0,
             completed=share or 0.0,
             records=line.records,
+            done=done,
             doing=line.doing,
         )
 
     def close(self) -> None:
         """Leave the display as it is, with its sum under it. May be called at any time, and again."""
-        progress, self._progress = self._progress, None
-        if progress is None:
+        display, self._progress = self._progress, None
+        if display is None:
             return
+        progress.watcher = None
         if self._handler is not None:
             logging.getLogger("airbyte").removeHandler(self._handler)
         with contextlib.suppress(Exception):  # The terminal may be gone, and the command ends in its own way.
             if self._is_live:
-                progress.stop()
+                display.stop()
             else:
-                progress.console.print(progress.get_renderable())
+                display.console.print(display.get_renderable())
             done = sum(line.doing == "complete" for line in self._lines.values())
             records = sum(line.records for line in self._lines.values())
-            progress.console.print(
+            display.console.print(
                 f"{done} of {len(self._lines)} streams complete: {records:,} records in {time.monotonic() - self._began:,.1f} s"
             )
 

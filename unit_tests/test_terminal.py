@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from source_stripe.page import Page
 from source_stripe.terminal import Terminal, _Line
 
 DAY = 86_400
@@ -34,33 +35,34 @@ def state(*unread: list[int]) -> dict[str, Any]:
     return {"updated": NOW, "start": 0, "version": 1} | ({"unread": [*unread]} if unread else {})
 
 
-def test_without_a_known_beginning_no_share_is_claimed(line: _Line) -> None:
+def test_the_first_part_of_history_is_told_by_how_far_back_it_is(line: _Line) -> None:
     line.learn(state([0, NOW - 100 * DAY]))
-    assert line.share is None
     assert line.doing == "reading history, back to 2024-06-26"
 
 
-def test_the_share_is_that_of_the_time_since_the_beginning(line: _Line) -> None:
-    line.learn(state([0, NOW]))
-    line.learn(state([NOW - 200 * DAY, NOW - 151 * DAY - 1]))
-    assert line.share == pytest.approx(0.755, abs=0.001)
-    assert line.doing == "reading history from 2024-03-18 on"
-
-
-def test_a_start_date_is_a_known_beginning(line: _Line) -> None:
-    line.learn(state([NOW - 100 * DAY, NOW - 25 * DAY]))
-    assert line.share == pytest.approx(0.25, abs=0.001)
-
-
-def test_the_share_never_falls(line: _Line) -> None:
-    line.learn(state([NOW - 100 * DAY, NOW - 50 * DAY]))
-    line.learn(state([NOW - 100 * DAY, NOW - 20 * DAY]))
-    assert line.share == pytest.approx(0.5, abs=0.001)
+def test_several_parts_of_history_are_counted(line: _Line) -> None:
+    line.learn(state([0, 5], [NOW - 200 * DAY, NOW - 151 * DAY], [NOW - 9, NOW]))
+    assert line.doing == "reading history, 3 parts"
 
 
 def test_a_stream_whose_history_is_read_follows_changes(line: _Line) -> None:
     line.learn(state())
-    assert (line.doing, line.share) == ("following changes", 1.0)
+    assert line.doing == "following changes"
+
+
+def test_what_is_immutable_is_read_as_far_as_it_is_new(line: _Line) -> None:
+    line.learn({"created": NOW, "start": 0, "version": 1})
+    assert line.doing == "reading what is new"
+
+
+def test_the_share_is_shown_and_never_falls(screen: Screen) -> None:
+    terminal = Terminal(screen, shares_output=True)
+    next(watching := terminal.watch([Page("charges", b"{}\n", 1)]))
+    terminal._look({"charges": 0.43})
+    terminal._look({"charges": 0.41})
+    terminal.close()
+    watching.close()  # type: ignore[attr-defined]
+    assert "43%" in screen.getvalue()
 
 
 def test_a_check_that_succeeds_with_a_warning_says_so(screen: Screen) -> None:
