@@ -247,8 +247,10 @@ def start(arguments: Iterable[str], environment: Mapping[str, str] | None = None
 
 def finished(process: subprocess.Popen[bytes], timeout: float = 60) -> Ended:
     """Reads the process to its end; kills it, and fails, when that takes longer than `timeout` seconds."""
+    command_line = b""
     try:
-        command_line = Path(f"/proc/{process.pid}/cmdline").read_bytes() if sys.platform == "linux" else b""
+        while sys.platform == "linux" and not command_line and process.poll() is None:
+            command_line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
         out, err = process.communicate(timeout=timeout)
     finally:
         if process.poll() is None:

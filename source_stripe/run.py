@@ -5,8 +5,9 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
@@ -20,6 +21,9 @@ from source_stripe.errors import error_message
 from source_stripe.page import Page
 from source_stripe.source import YieldingDeclarativeSource
 from source_stripe.terminal import Terminal
+
+_BYTES_AT_A_TIME = 1 << 16
+_SECONDS_TO_END_A_LINE = 3.0
 
 
 class YieldingEntrypoint(AirbyteEntrypoint):
@@ -55,19 +59,44 @@ class YieldingEntrypoint(AirbyteEntrypoint):
                 yield self.airbyte_message_to_string(self.handle_record_counts(item, counts)).encode() + b"\n"
 
 
+class _Output:
+    """Standard output, some whole lines at a time; when `is_writing`, an end has to wait and goes into `then`."""
+
+    def __init__(self) -> None:
+        self._file = sys.stdout.buffer
+        self.is_writing = False
+        self.then: Callable[[], None] | None = None
+
+    def write(self, lines: bytes) -> None:
+        begin = 0
+        while begin < len(lines):
+            end = lines.rfind(b"\n", begin, begin + _BYTES_AT_A_TIME) + 1 or lines.index(b"\n", begin) + 1
+            left = memoryview(lines)[begin:end]
+            self.is_writing = True
+            # Without a buffer (PYTHONUNBUFFERED) a signal may cut a write short.
+            while left:
+                left = left[self._file.write(left) :]
+            self._file.flush()
+            self.is_writing = False
+            if self.then is not None:
+                self.then()
+            begin = end
+
+
 def run(arguments: list[str] | None = None) -> None:
     """Run the command and end the process: 0 when it went well (a failed `check` did), 1 when not."""
     logger = init_logger("airbyte")
     init_uncaught_exception_handler(logger)
     terminal = Terminal(sys.stderr, shares_output=sys.stdout.isatty())
+    out = _Output()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda signum, frame: _terminate(signum, terminal))
+        signal.signal(number, lambda signum, frame: _terminate(signum, out, terminal))
     parsed = YieldingEntrypoint.parse_args(sys.argv[1:] if arguments is None else arguments)
     if not parsed.command:
         sys.exit("Name a command: spec, check, discover or read.")
     code = 0
     try:
-        _write(parsed, terminal)
+        _write(parsed, out, terminal)
     except BrokenPipeError:
         code = 1
     except AirbyteTracedException as error:
@@ -79,15 +108,13 @@ def run(arguments: list[str] | None = None) -> None:
     _leave(code, terminal)
 
 
-def _write(parsed: argparse.Namespace, terminal: Terminal) -> None:
+def _write(parsed: argparse.Namespace, out: _Output, terminal: Terminal) -> None:
     # What the imports left behind is never garbage, and pages are freed by their counts.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     entrypoint = YieldingEntrypoint(YieldingDeclarativeSource(), terminal)
-    out = sys.stdout.buffer
     for lines in entrypoint.lines(parsed):
         out.write(lines)
-        out.flush()
 
 
 def _report(error: AirbyteTracedException, command: str, terminal: Terminal) -> int:
@@ -103,13 +130,24 @@ def _report(error: AirbyteTracedException, command: str, terminal: Terminal) -> 
     return code
 
 
-def _terminate(signum: int, terminal: Terminal) -> None:
+def _terminate(signum: int, out: _Output, terminal: Terminal) -> None:
     """The platform wants an end: what was written is whole lines, and the last state is among them.
 
-    The process dies of the signal, as who sent it expects: PyAirbyte takes any other end for a failure.
+    A line that is being written is ended first, unless nobody reads it for some seconds. The process dies of the signal, as
+    who sent it expects: PyAirbyte takes any other end for a failure.
     """
-    _flush(terminal)
     signal.signal(signum, signal.SIG_DFL)
+    if out.is_writing:
+        out.then = lambda: _die(signum, terminal)
+        watchdog = threading.Timer(_SECONDS_TO_END_A_LINE, os.kill, (os.getpid(), signum))
+        watchdog.daemon = True
+        watchdog.start()
+    else:
+        _die(signum, terminal)
+
+
+def _die(signum: int, terminal: Terminal) -> None:
+    _flush(terminal)
     os.kill(os.getpid(), signum)
     os._exit(128 + signum)  # The first process of a container can't die of it.
 
