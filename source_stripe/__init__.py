@@ -1,3 +1,5 @@
 """A source connector that reads a Stripe account: whole, current, never silently wrong."""
 
-__all__: list[str] = []
+from source_stripe.source import SourceStripe, YieldingDeclarativeSource
+
+__all__ = ["SourceStripe", "YieldingDeclarativeSource"]

@@ -42,9 +42,7 @@ def main() -> None:
         kind, _, rest = wish.partition("=")
         count, _, spread = rest.partition(":")
         account.bulk(kind, int(count), spread=spread or "crowded")
-    server = StripeServer(
-        account, latency=given.latency_ms / 1000, gzip=not given.no_gzip, port=given.port, host=given.host
-    )
+    server = StripeServer(account, latency=given.latency_ms / 1000, gzip=not given.no_gzip, port=given.port, host=given.host)
     if given.limit:
         server.limit(*(float(part) for part in given.limit.split(",")))
     stop = threading.Event()

@@ -380,9 +380,7 @@ class Account:
         if at >= self.now - RETENTION:
             self._event(type, obj, at, previous, None, {})
 
-    def _event(
-        self, type: str, obj: Object, at: int, previous: Object | None, version: str | None, fields: Object
-    ) -> Object:
+    def _event(self, type: str, obj: Object, at: int, previous: Object | None, version: str | None, fields: Object) -> Object:
         version = version or self.default_version
         shown = self.view(obj, version=version) if "object" in obj else obj
         data: Object = {"object": _copied(shown)}
@@ -437,9 +435,7 @@ class Account:
             self.settle()
             return [self.view(obj) for obj in self.each(kind)]
 
-    def each(
-        self, kind: str, after: Key = FIRST, before: Key = LAST, *, oldest_first: bool = False
-    ) -> Iterator[Object]:
+    def each(self, kind: str, after: Key = FIRST, before: Key = LAST, *, oldest_first: bool = False) -> Iterator[Object]:
         """Stored objects in list order: not to be changed or handed out."""
         shelf = self.shelf(kind)
         oldest = self.now - RETENTION
@@ -466,9 +462,7 @@ class Account:
 
     # ------------------------------------------------------------------ how it looks
 
-    def view(
-        self, obj: Object, tree: Tree = _NO_TREE, *, version: str = PINNED_VERSION, whole: tuple[str, ...] = ()
-    ) -> Object:
+    def view(self, obj: Object, tree: Tree = _NO_TREE, *, version: str = PINNED_VERSION, whole: tuple[str, ...] = ()) -> Object:
         """The object as an answer shows it: what has to be asked for is there only if `tree` asks, nested lists are cut
         to ten unless `whole` names them. Parts of the stored object may be shared: not to be changed."""
         kind = obj.get("object", "")

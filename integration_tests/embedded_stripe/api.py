@@ -432,9 +432,7 @@ class _Filters:
             if not self._one(obj, filters[name], value):
                 return False
         return all(
-            _within(_places(obj, filters[name].field), bounds)
-            for name, bounds in self.given.ranges.items()
-            if name in filters
+            _within(_places(obj, filters[name].field), bounds) for name, bounds in self.given.ranges.items() if name in filters
         )
 
     def status_matches(self, ident: str) -> bool:
@@ -459,9 +457,7 @@ _TESTS: dict[str, Callable[[Account, Object, Any], Any]] = {
     "event_types": lambda account, event, value: event["type"] in value,
     "ids": lambda account, obj, value: obj["id"] in value,
     "lookup_keys": lambda account, price, value: price["lookup_key"] in value,
-    "payout_of": lambda account, entry, value: (
-        entry["source"] == value or entry["id"] in account.payout_contents.get(value, ())
-    ),
+    "payout_of": lambda account, entry, value: entry["source"] == value or entry["id"] in account.payout_contents.get(value, ()),
     # Stripe names a dispute as the source of a row, and yet finds none by it.
     "source_of": lambda account, entry, value: entry["source"] == value and not value.startswith(("du_", "dp_")),
     "subscription_price": lambda account, subscription, value: any(

@@ -34,9 +34,7 @@ class Bulk:
     nine tenths of them in the last tenth of the time. Ids and times depend on nothing else. `hidden` holds the indices
     that were changed or deleted since."""
 
-    def __init__(
-        self, kind: str, count: int, since: int, until: int, spread: str, make: Callable[[str, int], Object]
-    ) -> None:
+    def __init__(self, kind: str, count: int, since: int, until: int, spread: str, make: Callable[[str, int], Object]) -> None:
         self.kind, self.count = kind, count
         self.prefix = _PREFIX.get(kind, f"{kind[:3]}_Bulk")
         self.template = self._with_holes(make(_ID, _CREATED))

@@ -209,9 +209,7 @@ COLLECTIONS = [
         "Events",
     ),
     Collection("/v1/coupons", "coupon", {}, "coupon_read", "Coupons", "coupon"),
-    Collection(
-        "/v1/plans", "plan", {"active": _BOOL_ACTIVE, "product": _ref("product")}, "plan_read", "Prices", "plan"
-    ),
+    Collection("/v1/plans", "plan", {"active": _BOOL_ACTIVE, "product": _ref("product")}, "plan_read", "Prices", "plan"),
     # What the streams lead to.
     Collection(
         "/v1/invoice_payments",
@@ -260,9 +258,7 @@ EXPANDABLE: dict[str, dict[str, list[str]]] = _STRIPE["expandable"]  # place -> 
 CONTAINED: dict[str, dict[str, str]] = _STRIPE["contained"]  # place -> the object that is there whole
 DISPUTE_EVIDENCE: list[str] = _STRIPE["dispute_evidence"]
 # Left out of an object unless asked for.
-INCLUDABLE = {
-    kind: tuple(place for place, targets in places.items() if not targets) for kind, places in EXPANDABLE.items()
-}
+INCLUDABLE = {kind: tuple(place for place, targets in places.items() if not targets) for kind, places in EXPANDABLE.items()}
 
 
 def can_expand(kind: str, path: list[str]) -> bool:

@@ -113,9 +113,7 @@ def no_such(kind: str, identifier: str, param: str, *, status: int = 404, elsewh
     message = f"No such {kind}: '{identifier}'"
     if elsewhere:
         used = "test" if elsewhere == "live" else "live"
-        message += (
-            f"; a similar object exists in {elsewhere} mode, but a {used} mode key was used to make this request."
-        )
+        message += f"; a similar object exists in {elsewhere} mode, but a {used} mode key was used to make this request."
     return StripeError(status, message, "resource_missing", param)
 
 

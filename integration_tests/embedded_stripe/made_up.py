@@ -332,8 +332,7 @@ class _Film:
         price = found["items"]["data"][0]["price"]
         days = 365 if price["recurring"]["interval"] == "year" else 61  # two months at once, for brevity
         items = [
-            item | {"current_period_start": when, "current_period_end": when + days * DAY}
-            for item in found["items"]["data"]
+            item | {"current_period_start": when, "current_period_end": when + days * DAY} for item in found["items"]["data"]
         ]
         fate = self.random.random()
         status = "paid" if fate < 0.93 else "open" if fate < 0.96 else "uncollectible" if fate < 0.98 else "void"

@@ -166,9 +166,7 @@ class StripeServer:
     def __enter__(self) -> StripeServer:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
     @property
@@ -225,9 +223,7 @@ class StripeServer:
 
     # ------------------------------------------------------------------ limits, faults, log
 
-    def limit(
-        self, per_second: float | None = None, per_endpoint: float | None = None, *, tell_reason: bool = True
-    ) -> None:
+    def limit(self, per_second: float | None = None, per_endpoint: float | None = None, *, tell_reason: bool = True) -> None:
         """429 beyond so many requests in any one second, in all and for each endpoint, of one account."""
         self._limits.per_second, self._limits.per_endpoint = per_second, per_endpoint
         self._limits.tell_reason = tell_reason

@@ -134,9 +134,7 @@ def charge(new_id: Callable[[str], str], ident: str, created: int, given: Object
             "reason": "generic_decline" if failed else None,
             "risk_level": "normal",
             "risk_score": 23,
-            "seller_message": "The bank did not return any further details with this decline."
-            if failed
-            else "Payment complete.",
+            "seller_message": "The bank did not return any further details with this decline." if failed else "Payment complete.",
             "type": "issuer_declined" if failed else "authorized",
         },
         "paid": paid,
@@ -687,8 +685,7 @@ def invoice_payment(new_id: Callable[[str], str], ident: str, created: int, give
         "invoice": given.get("invoice") or new_id("invoice"),
         "is_default": True,
         "livemode": False,
-        "payment": {"payment_intent": given.pop("payment_intent", None) or new_id("payment_intent")}
-        | {"type": "payment_intent"},
+        "payment": {"payment_intent": given.pop("payment_intent", None) or new_id("payment_intent")} | {"type": "payment_intent"},
         "status": status,
         "status_transitions": {
             "canceled_at": created if status == "canceled" else None,
