@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from airbyte_cdk.models import AirbyteConnectionStatus, Status
 
 from source_stripe.clock import Clock
-from source_stripe.errors import StripeError, sentence_of
+from source_stripe.errors import StripeError, missing_rows, sentence_of
 from source_stripe.requester import StripeRequester
 from source_stripe.retriever import StripeRetriever
 
@@ -33,7 +33,7 @@ def check(requester: StripeRequester, retrievers: Sequence[StripeRetriever], clo
         if not error.is_missing_permission:
             return _failed(error, by_name[name].permission)
     if len(refused) == len(retrievers):
-        rows = ", ".join(sorted({f'"{by_name[name].permission}: Read"' for name in refused}))
+        rows = ", ".join(sorted({missing_rows(error, by_name[name].permission) for name, error in refused.items()}))
         return AirbyteConnectionStatus(
             status=Status.FAILED,
             message=f"Permission denied: the key may read none of the streams. Set in its form: {rows}. {_words(refused)}",
@@ -74,7 +74,7 @@ def _failed(error: StripeError, permission: str) -> AirbyteConnectionStatus:
 
 
 def _warning(refused: dict[str, StripeError], by_name: dict[str, StripeRetriever]) -> str:
-    needs = "; ".join(f'{name} needs "{by_name[name].permission}: Read"' for name in sorted(refused))
+    needs = "; ".join(f"{name} needs {missing_rows(refused[name], by_name[name].permission)}" for name in sorted(refused))
     message = (
         f"The key may not read everything. Permission denied for: {needs}. Set it in the key's form or leave the stream out."
     )

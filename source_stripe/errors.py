@@ -1,5 +1,6 @@
 """What Stripe, or the way to it, says no with: one class, and the sentences that a user reads."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -127,8 +128,8 @@ def sentence_of(error: StripeError, permission: str) -> str:
         return f"Account not connected: the key is no Connect platform's. Empty the option `account_id`. Stripe says: {error}"
     if error.is_missing_permission:
         return (
-            f'Permission denied: the key may not read this. Set "{permission}: Read" in the key\'s form at {KEYS_PAGE}, or leave'
-            f" the stream out. Stripe says: {error}"
+            f"Permission denied: the key may not read this. Set {missing_rows(error, permission)} in the key's form at"
+            f" {KEYS_PAGE}, or leave the stream out. Stripe says: {error}"
         )
     if error.limited:
         return f"Rate limit exceeded: Stripe kept refusing for too many requests. Lower `call_rate_limit`. Stripe says: {error}"
@@ -137,6 +138,12 @@ def sentence_of(error: StripeError, permission: str) -> str:
     if error.retryable:
         return f"Stripe could not be read, and trying again did not help. The next sync goes on from here. {error}"
     return f"Stripe refused a request in a way that trying again can't mend: {error}"
+
+
+def missing_rows(error: StripeError, permission: str) -> str:
+    """The rows of a key's form to set: those that Stripe names, which may be another object's that is shown inside, else
+    the stream's own."""
+    return ", ".join(f'"{row}: Read"' for row in re.findall(r'"([^"]+) Read"', error.message) or [permission])
 
 
 _KEY_FIXES = {
