@@ -14,6 +14,7 @@ from integration_tests.harness import (
     DAY,
     NOW,
     STREAMS,
+    AccountClock,
     Reader,
     assert_holds_all,
     catalog,
@@ -320,6 +321,18 @@ def test_what_was_pending_for_airbytes_own_connector_arrives_again(account: Acco
     assert [(row["id"], row["status"]) for row in first.of("balance_transactions")] == [(id, "available")]
 
 
+def test_a_transaction_that_stays_pending_past_its_day_arrives_when_it_is_available(account: Account, reader: Reader) -> None:
+    account.create("balance_transaction", {"available_on": NOW + DAY})
+    first = reader.sync()
+    account.advance(2 * DAY)
+    id = account.create("balance_transaction", {"available_on": NOW + DAY, "status": "available"})["id"]
+    account.shelf("balance_transaction").objects[id]["status"] = "pending"
+    second = reader.sync(first)
+    account.update("balance_transaction", id, {"status": "available"})
+    third = reader.sync(second)
+    assert [(row["id"], row["status"]) for row in third.of("balance_transactions") if row["id"] == id] == [(id, "available")]
+
+
 # ---------------------------------------------------------------------- a long pause
 
 
@@ -371,6 +384,20 @@ def test_a_quiet_stream_is_never_read_in_full(account: Account, reader: Reader) 
         account.update("customer", customer, {"name": f"Name {number}"})
         result = reader.sync(result)
         assert (result.lists("coupons"), result.lists("customers"), result.failure) == (0, 0, None)
+
+
+def test_a_clock_of_this_machine_that_is_weeks_off_causes_no_full_read(account: Account, server: StripeServer) -> None:
+    class Ahead(AccountClock):
+        def now(self) -> float:
+            return super().now() + 40 * DAY
+
+    customer = old(account, "customer")
+    account.update("customer", customer, {"name": "Renamed"})
+    reader = Reader(server, Ahead(server))
+    first = reader.sync()
+    account.advance(DAY)
+    second = reader.sync(first)
+    assert (second.records, len(second.requests)) == ([], 2)
 
 
 def test_an_event_to_go_on_from_that_aged_out_is_a_pause_too_long(account: Account, server: StripeServer) -> None:
@@ -474,14 +501,15 @@ def test_nothing_created_before_the_start_date_is_emitted_on_any_path(account: A
     assert [row["object"] for row in second.of("disputes")] == ["dispute"]
 
 
-def test_an_earlier_start_date_brings_what_lies_between_once(account: Account, reader: Reader) -> None:
-    oldest = account.create("customer", at=NOW - 300 * DAY)["id"]
-    middle = account.create("customer", at=NOW - 100 * DAY)["id"]
+@pytest.mark.parametrize(("kind", "stream"), [("customer", "customers"), ("balance_transaction", "balance_transactions")])
+def test_an_earlier_start_date_brings_what_lies_between_once(account: Account, reader: Reader, kind: str, stream: str) -> None:
+    oldest = account.create(kind, at=NOW - 300 * DAY)["id"]
+    middle = account.create(kind, at=NOW - 100 * DAY)["id"]
     first = reader.sync(start_date="2026-11-01T00:00:00Z")
     second = reader.sync(first, start_date="2026-06-01T00:00:00Z")
     third = reader.sync(second, start_date="2026-06-01T00:00:00Z")
     fourth = reader.sync(third)
-    assert [each.ids("customers") for each in (first, second, third, fourth)] == [[], [middle], [], [oldest]]
+    assert [each.ids(stream) for each in (first, second, third, fourth)] == [[], [middle], [], [oldest]]
 
 
 def test_a_later_start_date_leaves_out_what_lies_before(account: Account, reader: Reader) -> None:

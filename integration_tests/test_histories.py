@@ -393,8 +393,8 @@ def _date(time: int) -> str:
 
 
 _MADE = "old old old many many create price invoice refund dispute entry pay discount legacy upgrade"
-_HAPPENS = """create many price edit edit edit edit move move delete delete again edit_and_delete refund dispute invoice grow grow pay
-    discount edit_discount entry entry preview repeat upgrade legacy late late late clock clock clock clock days weeks"""
+_HAPPENS = """create many price edit edit edit edit move move delete delete again edit_and_delete refund dispute invoice grow grow
+    pay discount edit_discount entry entry preview repeat upgrade legacy late late late clock clock clock clock days weeks"""
 _SYNCS = """sync sync sync sync some_streams broken_stream revoked forbidden abandoned abandoned hiccups outage without_events
     with_events busy busy busy"""
 

@@ -38,9 +38,8 @@ class ChangingSync(StreamSync):
         assert feed is not None
         state = self.state
         self.scheduler.hold(self)
-        since = None
-        if state.followed is not None:
-            since = 0 if state.has_gap(self.scheduler.clock.now()) else state.window_start(self.lookback)
+        # After a gap too: that is all that was not followed and that Stripe still has.
+        since = None if state.followed is None else state.window_start(self.lookback)
         feed.subscribe(Subscriber(self.index, since, self._begin, self._fail, can_do_without=state.followed is None))
 
     def _fail(self, error: Exception) -> None:
@@ -71,10 +70,9 @@ class ChangingSync(StreamSync):
     def _follow(self, feed: Feed) -> None:
         state = self.state
         assert state.followed is not None
-        now = max(feed.at, int(self.scheduler.clock.now()))
         unread, open_top, floor = list(state.unread), False, state.floor
         window = state.window_start(self.lookback)
-        if state.has_gap(now) or (feed.aged_out_at or 0) > state.followed:
+        if state.has_gap(feed.at) or (feed.aged_out_at or 0) > state.followed:
             logger.info(
                 f"{self.name}: read in full again, because Stripe keeps events for 30 days and changes were last followed"
                 f" before that. What was deleted in the meantime, more than 30 days ago, can't be known."

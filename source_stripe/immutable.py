@@ -8,7 +8,7 @@ from source_stripe.changes import Feed, FeedReader
 from source_stripe.output import Output
 from source_stripe.retriever import StripeRetriever
 from source_stripe.scheduler import Scheduler
-from source_stripe.state import StreamState
+from source_stripe.state import Range, StreamState
 from source_stripe.streams import HistoryReader, StreamSync
 
 logger = logging.getLogger("airbyte")
@@ -62,7 +62,7 @@ class _NewestReader(HistoryReader, FeedReader):
         since = max(state.start, self.since)
         stream.output.put_state(stream, lambda: state.reach(since, hi))
         for due, (first, last) in [(due, range_) for due, range_ in state.pending.items() if due <= hi]:
-            _SettledReader(stream, due).read_ranges([(first, last)], open_top=False)
+            _SettledReader(stream, due, (first, last)).read_ranges([(first, last)], open_top=False)
 
     def is_wanted(self, row: Any) -> bool:
         is_in_range = self.list_read is not None or row.created >= self.since  # The feed may read further back.
@@ -96,9 +96,10 @@ class _NewestReader(HistoryReader, FeedReader):
 class _SettledReader(HistoryReader):
     """Reads a range again whose pending transactions became available."""
 
-    def __init__(self, stream: StreamSync, due: int) -> None:
+    def __init__(self, stream: StreamSync, due: int, range_: Range) -> None:
         super().__init__(stream)
         self._due = due
+        self._range = range_
         self._still_pending: list[tuple[int, int]] = []
 
     def is_wanted(self, row: Any) -> bool:
@@ -112,10 +113,11 @@ class _SettledReader(HistoryReader):
         """Nothing: the range was read before."""
 
     def finished(self) -> None:
-        state, due, still_pending = self.stream.state, self._due, self._still_pending
+        state, due, range_, still_pending = self.stream.state, self._due, self._range, self._still_pending
 
         def learn() -> None:
-            state.pending.pop(due, None)
+            if state.pending.get(due) == range_:  # Else one that was due already came in meanwhile: next time.
+                del state.pending[due]
             for later, created in still_pending:
                 state.remember_pending(later, created)
 
