@@ -20,6 +20,7 @@ from integration_tests.harness import DAY, NOW, STREAMS, AccountClock
 from source_stripe.source import SourceStripe
 
 FAR = 1 << 41
+SOURCE = SourceStripe()
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_an_option_out_of_its_range_is_refused_by_its_name(server: StripeServer,
     assert refused.value.failure_type == FailureType.config_error
 
 
-@pytest.mark.parametrize(("options", "words"), OPTIONS[2::4], ids=option_id)
+@pytest.mark.parametrize(("options", "words"), OPTIONS[2::8], ids=option_id)
 def test_the_process_refuses_an_option_out_of_its_range(
     server: StripeServer, files: Files, options: dict[str, Any], words: str
 ) -> None:
@@ -160,10 +161,27 @@ CATALOGS: dict[str, Any] = {
 }
 
 
+def read(arguments: list[str]) -> list[Any]:
+    """What the process does with the arguments of a `read`, in this process; the messages that it writes."""
+    given = dict(zip(arguments[1::2], arguments[2::2], strict=True))
+    source = SourceStripe(manifest=SOURCE._manifest)
+    config = source.read_config(given["--config"])
+    catalog, state = source.read_catalog(given["--catalog"]), source.read_state(given.get("--state", ""))
+    return list(source.read(logging.getLogger("airbyte"), config, catalog, state))
+
+
 @pytest.mark.parametrize("content", CATALOGS.values(), ids=CATALOGS.keys())
 def test_a_broken_catalog_is_a_config_error(server: StripeServer, files: Files, content: Any) -> None:
     config = {"secret_key": server.secret_key, "api_base": server.url}
-    assert_refused(source_stripe(*files.read(config, content)), "catalog")
+    with pytest.raises(AirbyteTracedException, match="catalog") as refused:
+        read(files.read(config, content))
+    assert refused.value.failure_type == FailureType.config_error
+
+
+@pytest.mark.parametrize("name", ["cut", "no stream", "an unknown stream"])
+def test_the_process_refuses_a_broken_catalog(server: StripeServer, files: Files, name: str) -> None:
+    config = {"secret_key": server.secret_key, "api_base": server.url}
+    assert_refused(source_stripe(*files.read(config, CATALOGS[name])), "catalog")
 
 
 def state_of(blob: Any, stream: str = "products") -> list[dict[str, Any]]:
@@ -194,12 +212,17 @@ STATES: dict[str, Any] = {
 @pytest.mark.parametrize("content", STATES.values(), ids=STATES.keys())
 def test_a_broken_state_is_a_config_error(server: StripeServer, files: Files, content: Any) -> None:
     config = {"secret_key": server.secret_key, "api_base": server.url}
-    ended = source_stripe(*files.read(config, ["products", "balance_transactions"], content))
+    with pytest.raises(AirbyteTracedException, match="state") as refused:
+        read(files.read(config, ["products", "balance_transactions"], content))
+    assert refused.value.failure_type == FailureType.config_error
+
+
+@pytest.mark.parametrize("name", ["cut", "of another connector", "the future"])
+def test_the_process_refuses_a_broken_state(server: StripeServer, files: Files, name: str) -> None:
+    config = {"secret_key": server.secret_key, "api_base": server.url}
+    ended = source_stripe(*files.read(config, ["products"], STATES[name]))
     assert {kind for kind, _ in ended.errors} == {"config_error"}
-    assert "state" in ended.errors[0][1]
-    assert ended.code == 1
-    assert b"Traceback" not in ended.written
-    assert ended.of("RECORD") == []
+    assert (ended.code, ended.of("RECORD"), b"Traceback" in ended.written) == (1, [], False)
 
 
 def test_the_error_of_a_broken_state_says_how_to_reset(server: StripeServer, files: Files) -> None:
@@ -281,9 +304,6 @@ STREAM = st.sampled_from([*STREAMS, "nothing", ""]) | st.text(max_size=4)
 MODES = st.sampled_from(["incremental", "full_refresh"]) | JSON
 FEW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 MANY = settings(FEW, max_examples=5000)
-
-
-SOURCE = SourceStripe()
 
 
 def refusal(call: Callable[[], Any]) -> AirbyteTracedException | None:

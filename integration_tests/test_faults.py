@@ -336,6 +336,17 @@ def test_cursors_that_are_never_found_end_in_the_whole_list_or_in_an_error(serve
     assert_holds_all([result], truth(server.account, result.complete))
 
 
+@pytest.mark.parametrize("fault", ["500", "cut JSON", "reset before"])
+def test_a_first_sync_that_learns_nothing_of_events_claims_nothing(server: StripeServer, fault: str) -> None:
+    server.fault(Fault(**PASSING[fault], path="^/v1/events", times=None))
+    reader = Reader(server)
+    struck = reader.sync(streams=READ)
+    assert (struck.complete, set(struck.states)) == ({"balance_transactions"}, {"balance_transactions"})
+    assert set(struck.kinds.values()) == {"FailureType.transient_error"}
+    server.clear_faults()
+    assert_holds_all([struck, reader.sync(struck, READ)], truth(server.account, READ))
+
+
 # ---------------------------------------------------------------------- permissions
 
 

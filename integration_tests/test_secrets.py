@@ -89,10 +89,12 @@ def test_a_config_that_is_refused_is_refused_without_the_key(server: StripeServe
     assert_without(key, ended)
 
 
-def test_the_older_name_of_the_option_is_kept_as_secret(server: StripeServer, files: Files) -> None:
+@pytest.mark.parametrize("command", ["check", "read"])
+def test_the_older_name_of_the_option_is_kept_as_secret(server: StripeServer, files: Files, command: str) -> None:
     config = {"client_secret": server.secret_key, "api_base": server.url}
     server.fault("status", status=401, message=ECHO.format(key=server.secret_key), times=None)
-    ended = source_stripe(*files.read(config, ["products"], None, "--debug"))
+    arguments = files.read(config, ["products"]) if command == "read" else ["check", "--config", files.write(config)]
+    ended = source_stripe(*arguments, "--debug")
     assert b"Header was" in ended.out
     assert_without(server.secret_key, ended)
 
