@@ -22,6 +22,8 @@ _SPARE_AT_FIRST = 0.25
 # read at most as so many times the pages read.
 _MOST_GUESSED = 15
 _MOST_FAITH = 8
+# Fewer pages than these tell nothing of how many are to come.
+_FEW_PAGES = 16
 # Where nothing was read yet, a split skips eight pages, or twice as many as are known.
 _FIRST_REACH = 16
 _GROWTH = 4
@@ -161,10 +163,19 @@ class ListRead:
         self._requests = 0
         self._objects = 0
         self._stalled: list[_Part] = []
+        self._left: float | None = None
+        self._splits_in_vain = False
 
     @property
     def endpoint(self) -> str:
         return self._retriever.path
+
+    @property
+    def left(self) -> float:
+        """About how many pages are still to come. Called with the lock held."""
+        if self._left is None:
+            self._left = math.inf if self._requests < _FEW_PAGES else sum(self._pages_left().values())
+        return self._left
 
     def start(self) -> None:
         """Queue the first requests. Called with the lock held."""
@@ -245,6 +256,7 @@ class ListRead:
 
     def _advance(self, part: _Part, listed: Listed) -> tuple[Sequence[Any], Sequence[Raw], bool]:
         """Move the part's position past the page; the objects that belong to the part, and whether it ends here."""
+        self._left, self._splits_in_vain = None, False
         self._requests += 1
         rows, raws = listed.rows, listed.raws
         # A part that was split while its page was under way ends earlier than the request said.
@@ -301,8 +313,9 @@ class ListRead:
     # ------------------------------------------------------------------ splitting
 
     def split(self) -> Task | None:
-        if self._owner.error is not None or not self._parts or self._stalled:
+        if self._splits_in_vain or self._owner.error is not None or not self._parts or self._stalled:
             return None
+        self._left, self._splits_in_vain = None, True
         left = self._pages_left()
         known = self._pages_known()
         wasted = self._requests - self._objects / self._retriever.page_size
@@ -314,6 +327,7 @@ class ListRead:
             if left[part] < _FEWEST_PAGES_TO_SPLIT:
                 break
             if (at := self._split_point(part, known)) is not None:
+                self._splits_in_vain = False
                 return self._task(self._cut(part, at))
         return None
 

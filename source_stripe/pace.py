@@ -4,9 +4,10 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 
 # A window a little longer than Stripe's second, so that requests that were sent apart but arrive together stay within it.
-_WINDOW = 1.035
-# After a 429 the pace halves, and climbs back by a twentieth of the limit each second.
-_FALL = 0.5
+_WINDOW = 1.05
+# After a 429 the pace falls by a quarter, and climbs back by a twentieth of the limit each second: it settles where others
+# who use the account leave room, and one 429 too many costs little.
+_FALL = 0.75
 _CLIMB = 0.05
 _LOWEST = 0.04
 
@@ -73,7 +74,7 @@ class Pace:
         return departure
 
     def fall(self, endpoint: str, reason: str, now: float) -> None:
-        """Stripe said 429: go at half the pace, for this endpoint when the `reason` names it, else for all."""
+        """Stripe said 429: go slower, for this endpoint when the `reason` names it, else for all."""
         (self._endpoints[endpoint] if reason.startswith(("endpoint", "resource")) else self._account).fall(now)
 
     def holding(self, endpoint: str, now: float) -> str:

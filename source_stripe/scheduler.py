@@ -53,20 +53,25 @@ class Task:
 
 
 class Splitter(Protocol):
-    """Work that can be cut in two when a worker has nothing to do."""
+    """Work that can be cut in two when the pace allows more requests than there are tasks. Called with the lock held."""
 
     @property
     def endpoint(self) -> str: ...
 
+    @property
+    def left(self) -> float:
+        """About how many requests it has to go, infinity when that can't be told yet."""
+
     def split(self) -> Task | None:
-        """One more task, or none. Called with the lock held."""
+        """One more task, or none."""
 
 
 class Scheduler:
     """Runs tasks on at most `workers` threads, which start as they are needed.
 
-    A request that failed waits its pause in the queue, not in a worker. A worker with nothing to do, at a moment when the
-    pace would allow a request, asks for work to be split.
+    A request that failed waits its pause in the queue, not in a worker. Where an endpoint's pace would allow a request and
+    none is queued, its work is asked to be split. The endpoint with most to go is served first, so that all end together:
+    the limit of one endpoint is lower than that of the account.
     """
 
     def __init__(self, requester: StripeRequester, clock: Clock, workers: int) -> None:
@@ -200,49 +205,54 @@ class Scheduler:
             while not self._stopped:
                 now = self.clock.monotonic()
                 time, task = self._soonest(now)
-                if task is not None and time <= now:
-                    queue = self._ready.pop(task.request.endpoint)
-                    queue.popleft()
-                    if queue:  # To the end: endpoints take turns.
-                        self._ready[task.request.endpoint] = queue
-                    task.departure = self.pace.take(task.request.endpoint, now)
-                    self.requests += 1
-                    self._idle -= 1
-                    task.owner.running += 1
-                    self._start_worker()
-                    self._wake.notify()
-                    return task
-                time_to_split = self._split(now)
-                if time_to_split is not None:
-                    self._sleep(min(time, time_to_split), now)
+                if task is None:
+                    self._sleep(time, now)
+                    continue
+                task.departure = self.pace.take(task.request.endpoint, now)
+                self.requests += 1
+                self._idle -= 1
+                task.owner.running += 1
+                self._start_worker()
+                self._wake.notify()
+                return task
             self._idle -= 1
             return None
 
     def _soonest(self, now: float) -> tuple[float, Task | None]:
-        """The task that may go first and when; without one, when to look again."""
+        """The task to go now; without one, when to look again."""
         for task in [task for task in self._paused if task.not_before <= now]:
             self._paused.remove(task)
             self._ready.setdefault(task.request.endpoint, deque()).appendleft(task)
-        soonest: tuple[float, Task | None] = (min((task.not_before for task in self._paused), default=float("inf")), None)
-        for endpoint, queue in self._ready.items():
-            if queue:
-                time = self.pace.next(endpoint, now)
-                if time <= now:
-                    return time, queue[0]
-                if time < soonest[0]:
-                    soonest = time, queue[0]
-        return soonest
+        soonest = min((task.not_before for task in self._paused), default=float("inf"))
+        left = self._left_by_endpoint()
+        for endpoint in sorted(left, key=left.__getitem__, reverse=True):
+            queue = self._ready.get(endpoint)
+            if (time := self.pace.next(endpoint, now)) > now:
+                soonest = min(soonest, time)
+            elif queue or self._split(endpoint):
+                queue = self._ready.pop(endpoint)
+                task = queue.popleft()
+                if queue:  # To the end: endpoints of which nothing else is known take turns.
+                    self._ready[endpoint] = queue
+                return now, task
+        return soonest, None
 
-    def _split(self, now: float) -> float | None:
-        """Have work split; None if that made a task, else when the pace allows to ask again those that it holds now."""
-        again = float("inf")
+    def _left_by_endpoint(self) -> dict[str, float]:
+        """How much each endpoint has to go. Those whose requests come one by one go first: something waits for them."""
+        left = dict.fromkeys((endpoint for endpoint, queue in self._ready.items() if queue), float("inf"))
+        split = [(splitter.endpoint, splitter.left) for splitter in self._splitters]
+        left |= dict.fromkeys((endpoint for endpoint, _ in split), 0.0)
+        for endpoint, pages in split:
+            left[endpoint] += pages
+        return left
+
+    def _split(self, endpoint: str) -> bool:
+        """Have work of `endpoint` split; whether that made a task."""
         for splitter in self._splitters:
-            if (time := self.pace.next(splitter.endpoint, now)) > now:
-                again = min(again, time)
-            elif task := splitter.split():
+            if splitter.endpoint == endpoint and (task := splitter.split()):
                 self.add(task)
-                return None
-        return again
+                return True
+        return False
 
     def _sleep(self, until: float, now: float) -> None:
         """Wait to be woken. One worker alone watches the next time, so that not all of them wake for each request."""

@@ -60,20 +60,19 @@ def test_one_request_a_second_is_a_pace_too() -> None:
     assert most_in_a_second(sent(Pace(1, 25), ENDPOINTS, 20)) == 1
 
 
-def test_after_a_429_the_pace_halves_and_climbs_back_within_ten_seconds() -> None:
+def test_after_a_429_the_pace_falls_by_a_quarter_and_climbs_back_within_ten_seconds() -> None:
     pace = Pace(100, 25)
     sent(pace, ENDPOINTS, 2)
     pace.fall("/v1/charges", "global-rate", 1002.0)
     pairs = [len(sent(pace, ENDPOINTS, 2, since=1002.0 + second)) for second in range(0, 14, 2)]
-    assert pairs[0] <= 110
-    assert pairs == sorted(pairs)
-    assert pairs[-1] >= 190
+    assert pairs[0] <= 140 < pairs[1] <= 180
+    assert min(pairs[-3:]) >= 190
 
 
 def test_a_429_of_an_endpoint_slows_that_one_alone() -> None:
     pace = Pace(100, 25)
     pace.fall("/v1/charges", "endpoint-rate", 1000.0)
-    assert len(sent(pace, ["/v1/charges"], 1)) <= 15
+    assert len(sent(pace, ["/v1/charges"], 1)) <= 20
     assert len(sent(pace, ["/v1/customers"], 1, since=1001.0)) == 25
 
 
@@ -81,14 +80,14 @@ def test_a_429_of_an_endpoint_slows_that_one_alone() -> None:
 def test_a_429_of_the_account_slows_all(reason: str) -> None:
     pace = Pace(20, 25)
     pace.fall("/v1/charges", reason, 1000.0)
-    assert len(sent(pace, ["/v1/customers"], 1)) <= 12
+    assert len(sent(pace, ["/v1/customers"], 1)) <= 16
 
 
 def test_requests_that_were_refused_together_count_once() -> None:
     pace = Pace(20, 25)
     for time in (1000.0, 1000.1, 1000.2):
         pace.fall("/v1/charges", "global-rate", time)
-    assert len(sent(pace, ["/v1/charges"], 1, since=1000.2)) >= 9
+    assert len(sent(pace, ["/v1/charges"], 1, since=1000.2)) >= 14
 
 
 def test_a_pace_that_falls_again_and_again_still_moves() -> None:
