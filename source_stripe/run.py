@@ -1,6 +1,8 @@
 """The command: `source-stripe spec|check|discover|read`."""
 
 import argparse
+import contextlib
+import ctypes
 import gc
 import os
 import signal
@@ -22,6 +24,7 @@ from source_stripe.page import Page
 from source_stripe.source import YieldingDeclarativeSource
 from source_stripe.terminal import Terminal
 
+_M_ARENA_MAX = -8
 _BYTES_AT_A_TIME = 1 << 16
 _SECONDS_TO_END_A_LINE = 3.0
 
@@ -112,6 +115,9 @@ def _write(parsed: argparse.Namespace, out: _Output, terminal: Terminal) -> None
     # What the imports left behind is never garbage, and pages are freed by their counts.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+    # Else each worker has a heap of its own, which keeps what its largest page took. Only glibc knows the option.
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
     entrypoint = YieldingEntrypoint(YieldingDeclarativeSource(), terminal)
     for lines in entrypoint.lines(parsed):
         out.write(lines)
