@@ -1,4 +1,3 @@
-import logging
 from collections.abc import Iterator
 
 import pytest
@@ -16,9 +15,3 @@ def account() -> Account:
 def server(account: Account) -> Iterator[StripeServer]:
     with StripeServer(account) as server:
         yield server
-
-
-@pytest.fixture(autouse=True)
-def _quiet_log(caplog: pytest.LogCaptureFixture) -> None:
-    """The connector's log is kept for the tests that look at it."""
-    caplog.set_level(logging.INFO, "airbyte")

@@ -238,6 +238,17 @@ def test_what_is_made_and_what_is_deleted_between_the_attempts_of_a_first_sync_a
     assert_holds_all([first, second], truth(account, ["coupons"]))
 
 
+def test_an_inline_price_that_changes_between_the_attempts_of_a_first_sync_arrives(small: StripeServer) -> None:
+    reader, account = Reader(small, page_size=3), small.account
+    id = account.create("price", at=NOW - 60 * DAY, inline=True)["id"]
+    small.fault("status", path="^/v1/prices.*starting_after", after=1, times=None, status=400, message="Not today.")
+    first = reader.sync(streams=["prices"])
+    small.clear_faults()
+    account.update("price", id, {"nickname": "Renamed"})
+    second = reader.sync(first, ["prices"])
+    assert [row["nickname"] for row in second.of("prices") if row["id"] == id] == ["Renamed"]
+
+
 def truth_of(account: Account, name: str) -> Iterator[Row]:
     """All objects of a list, one at a time: there are too many to hold."""
     tree: dict[str, Any] = {field: {} for field in MANIFEST[name].get("expand", ())}
