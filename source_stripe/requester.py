@@ -85,6 +85,8 @@ class BackOff:
 
 
 class _Thread(threading.local):
+    """Whom the request that this thread is sending tells when it has gone out."""
+
     leaving: Callable[[], None] | None = None
 
 
@@ -92,6 +94,8 @@ _thread = _Thread()
 
 
 class _Connection(HTTPConnection):
+    """Tells when a request has gone out: the wait for its answer begins."""
+
     def getresponse(self) -> Any:
         if _thread.leaving:
             _thread.leaving()
@@ -103,7 +107,7 @@ class _TlsConnection(_Connection, HTTPSConnection):
 
 
 class _Adapter(HTTPAdapter):
-    """Tells when a request has gone out."""
+    """Makes connections that tell when a request has gone out."""
 
     def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*arguments, **options)
@@ -184,7 +188,7 @@ class StripeRequester:
             raise self._broken(error, request_id) from error
         headers = response.headers
         date = _epoch(headers.get("Date"))
-        answer = Answer(body, date, request_id, headers.get("Content-Encoding", "") == "gzip")
+        answer = Answer(body, date, request_id, headers.get("Content-Encoding", "").lower() == "gzip")
         if response.status_code == 200:
             return answer
         error_answer = error_of(response.status_code, headers, answer.body, date)
