@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -261,13 +261,3 @@ def finished(process: subprocess.Popen[bytes], timeout: float = 60) -> Ended:
 
 def source_stripe(*arguments: str, environment: Mapping[str, str] | None = None, timeout: float = 60) -> Ended:
     return finished(start(arguments, environment), timeout)
-
-
-@contextlib.contextmanager
-def patched(target: object, name: str, replacement: Callable[..., Any]) -> Iterator[None]:
-    original = getattr(target, name)
-    setattr(target, name, replacement)
-    try:
-        yield
-    finally:
-        setattr(target, name, original)

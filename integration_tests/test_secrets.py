@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from integration_tests.embedded_stripe import Account, StripeServer
-from integration_tests.faulty import Ended, Files, Listener, Proxy, TlsServer, certificate, finished, source_stripe, start
+from integration_tests.faulty import Ended, Files, Listener, Proxy, TlsServer, certificate, source_stripe
 from integration_tests.harness import DAY, NOW, Reader
 
 ECHO = "Invalid API Key provided, or not allowed here: {key}. Header was 'Authorization: Bearer {key}'."
@@ -166,10 +166,6 @@ def test_the_key_does_not_come_from_a_netrc_file(server: StripeServer, tmp_path:
 # ---------------------------------------------------------------------- proxies
 
 
-def proxied(files: Files, arguments: list[str], environment: dict[str, str]) -> Ended:
-    return finished(start(arguments, environment))
-
-
 def test_a_proxy_carries_tls_and_never_sees_the_key(server: StripeServer, files: Files, tmp_path: Path) -> None:
     file = certificate(tmp_path)
     with TlsServer(int(server.url.rpartition(":")[2]), file) as front, Proxy() as proxy:
@@ -177,7 +173,7 @@ def test_a_proxy_carries_tls_and_never_sees_the_key(server: StripeServer, files:
         assert isinstance(proxy, Proxy)
         config = {"secret_key": server.secret_key, "api_base": front.url}
         environment = {"HTTPS_PROXY": proxy.url, "REQUESTS_CA_BUNDLE": str(file)}
-        ended = proxied(files, files.read(config, ["products"]), environment)
+        ended = source_stripe(*files.read(config, ["products"]), environment=environment)
         assert (ended.code, len(ended.of("RECORD"))) == (0, 3)
         assert {request.rpartition(" ")[0] for request in proxy.requests} == {f"CONNECT localhost:{front.port}"}
         assert server.secret_key.encode() not in proxy.seen
@@ -190,7 +186,7 @@ def test_a_host_that_no_proxy_names_is_asked_directly(server: StripeServer, file
         assert isinstance(proxy, Proxy)
         config = {"secret_key": server.secret_key, "api_base": front.url}
         environment = {"HTTPS_PROXY": proxy.url, "NO_PROXY": "example.com,localhost", "REQUESTS_CA_BUNDLE": str(file)}
-        ended = proxied(files, files.read(config, ["products"]), environment)
+        ended = source_stripe(*files.read(config, ["products"]), environment=environment)
         assert (ended.code, len(ended.of("RECORD")), proxy.requests) == (0, 3, [])
 
 
@@ -199,7 +195,7 @@ def test_the_password_of_a_proxy_is_not_written(server: StripeServer, files: Fil
         assert isinstance(proxy, Proxy)
         config = {"secret_key": server.secret_key, "api_base": "https://stripe.invalid"}
         environment = {"HTTPS_PROXY": f"http://someone:pass-of-the-proxy@127.0.0.1:{proxy.port}"}
-        ended = proxied(files, ["check", "--debug", "--config", files.write(config)], environment)
+        ended = source_stripe("check", "--debug", "--config", files.write(config), environment=environment)
     assert b"the proxy refused or is not there" in ended.out
     assert b"pass-of-the-proxy" not in ended.written
     assert_without(server.secret_key, ended)
