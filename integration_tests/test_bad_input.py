@@ -422,3 +422,9 @@ def test_any_catalog_is_read_or_refused(source: SourceStripe, tmp_path: Path, co
 @given(content=CATALOG | JSON)
 def test_thousands_of_catalogs_are_read_or_refused(source: SourceStripe, tmp_path: Path, content: Any) -> None:
     assert_selects_or_refuses(source, content, tmp_path)
+
+
+def test_a_stream_that_the_catalog_names_twice_is_refused(server: StripeServer) -> None:
+    catalog = ConfiguredAirbyteCatalogSerializer.load(catalog_of(["products", "products"]))
+    with pytest.raises(AirbyteTracedException, match="the stream products twice"):
+        list(SOURCE.read(logging.getLogger(), {"secret_key": server.secret_key, "api_base": server.url}, catalog))

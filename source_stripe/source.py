@@ -173,9 +173,11 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         if account := self._config.get("account_id"):
             scope["account_id"] = account
         blobs = _state_blobs(state)
-        streams = []
+        streams: list[tuple[StripeRetriever, StreamState]] = []
         for configured in catalog.streams:
             name = configured.stream.name
+            if any(retriever.name == name for retriever, _ in streams):
+                raise config_error(f"The catalog asks for the stream {name} twice. Take one of them out.")
             if name not in definitions:
                 raise config_error(f"The catalog asks for the stream {name}, which does not exist. Refresh the schema.")
             retriever = self._retriever(definitions[name])
