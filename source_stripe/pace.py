@@ -59,6 +59,7 @@ class Pace:
     """
 
     def __init__(self, rate: float, endpoint_rate: float) -> None:
+        self.rate, self.endpoint_rate = rate, endpoint_rate
         self._account = _Limit(rate)
         self._endpoints: defaultdict[str, _Limit] = defaultdict(lambda: _Limit(endpoint_rate))
 

@@ -16,6 +16,7 @@ from source_stripe.requester import Answer, Request, StripeRequester
 _TIME_TO_END = 2.0
 # So many answers are taken apart at a time. More would take more memory and no less time: Python runs one thread at a time.
 _MOST_HANDLED = 2
+_LONG = 0.8
 
 
 class Owner(ABC):
@@ -229,17 +230,27 @@ class Scheduler:
             self._ready.setdefault(task.request.endpoint, deque()).appendleft(task)
         soonest = min((task.not_before for task in self._paused), default=float("inf"))
         left = self._left_by_endpoint()
+        # An endpoint that alone will take about as long as all together may not wait with being split until nothing is queued.
+        long = _LONG * sum(pages for pages in left.values() if pages < float("inf")) / self.pace.rate * self.pace.endpoint_rate
+        idle = []
         for endpoint in sorted(left, key=left.__getitem__, reverse=True):
-            queue = self._ready.get(endpoint)
             if (time := self.pace.next(endpoint, now)) > now:
                 soonest = min(soonest, time)
-            elif queue or self._split(endpoint):
-                queue = self._ready.pop(endpoint)
-                task = queue.popleft()
-                if queue:  # To the end: endpoints of which nothing else is known take turns.
-                    self._ready[endpoint] = queue
-                return now, task
+            elif self._ready.get(endpoint) or (left[endpoint] > long and self._split(endpoint)):
+                return now, self._pop(endpoint)
+            else:
+                idle.append(endpoint)
+        for endpoint in idle:
+            if self._split(endpoint):
+                return now, self._pop(endpoint)
         return soonest, None
+
+    def _pop(self, endpoint: str) -> Task:
+        queue = self._ready.pop(endpoint)
+        task = queue.popleft()
+        if queue:  # To the end: endpoints of which nothing else is known take turns.
+            self._ready[endpoint] = queue
+        return task
 
     def _left_by_endpoint(self) -> dict[str, float]:
         """How much each endpoint has to go. Those whose requests come one by one go first: something waits for them."""

@@ -104,7 +104,7 @@ class Bench:
     def test(self) -> None:
         """Four streams with a test key."""
         kinds = ["charge", "payment_intent", "refund", "balance_transaction"]
-        objects = dict.fromkeys(kinds, self._count(25_000))
+        objects = dict.fromkeys(kinds, self._count(50_000))
         self._first_sync("four streams, test key", Wish(objects, latency=_LATENCY, limits=_TEST, live=False), 25)
 
     def all(self) -> None:
@@ -124,7 +124,7 @@ class Bench:
         count = self._count(1_500)
         wish = Wish(dict.fromkeys(kinds, 10 * count), changed=dict.fromkeys(kinds, count), latency=_LATENCY, limits=_LIVE)
         with AccountServer(wish) as server:
-            state = {"updated": server.now - 7200, "start": 0, "version": 1}
+            state = {"updated": str(server.now - 7200)}
             took = server.run(self._connector(server, kinds, state=state))
         least = len(kinds) * count + math.ceil(len(kinds) * count / 100)
         self._paced_row("changed objects of four streams", took, len(kinds) * count, least, 100)
@@ -142,7 +142,7 @@ class Bench:
         config, catalog = self._files(server, ["charge"], 10_000)
         return [sys.executable, "-m", "tools.bench.stock", "read", "--config", config, "--catalog", catalog]
 
-    def _connector(self, server: AccountServer, kinds: list[str], state: dict[str, int] | None = None) -> list[str]:
+    def _connector(self, server: AccountServer, kinds: list[str], state: dict[str, str] | None = None) -> list[str]:
         # Without latency, no limit either: the pace must not be what is measured.
         config, catalog = self._files(server, kinds, 10_000 if server.limits is None else None)
         command = [sys.executable, "main.py", "read", "--config", config, "--catalog", catalog]

@@ -1,0 +1,54 @@
+"""The benchmark measures what it says."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from source_stripe.source import load_manifest
+from tools.bench.account import Wish, made
+from tools.bench.process import most_in, run
+from tools.bench.stock import stock_manifest
+
+
+def test_the_most_in_a_second_is_sought_wherever_the_second_begins() -> None:
+    assert most_in([0.0, 0.6, 0.9, 1.4, 1.5], 1.0) == 4
+
+
+def test_a_span_does_not_hold_both_of_its_ends() -> None:
+    assert most_in([0.0, 1.0], 1.0) == 1
+
+
+def test_records_are_counted_wherever_a_read_cuts_them() -> None:
+    write = "import sys; [sys.stdout.write('{\"type\":\"RECORD\",\"record\":' + '9' * 999 + '}\\n') for _ in range(3000)]"
+    assert run([sys.executable, "-c", f'{write}; print(\'{{"type":"STATE"}}\')']).records == 3000
+
+
+def test_a_run_is_measured_with_its_code() -> None:
+    took = run([sys.executable, "-c", "bytearray(50_000_000); sum(range(3_000_000)); raise SystemExit(3)"])
+    assert took.code == 3
+    assert took.peak_mb > 50
+    assert took.cpu > 0.01
+
+
+def test_the_stock_manifest_has_all_streams_and_no_component_of_ours() -> None:
+    manifest = stock_manifest(load_manifest())
+    assert len(manifest["streams"]) == 14
+    assert "source_stripe" not in str(manifest)
+    assert manifest["streams"][1]["transformations"][0]["fields"][0]["path"] == ["updated"]
+
+
+@pytest.mark.parametrize("lines", [1, 11])
+def test_an_account_is_made_as_wished(lines: int) -> None:
+    account = made(Wish({"invoice": 30}, lines=lines))
+    assert len(account.shelf("invoice")) == 30
+    assert len(account.listed("invoices", nested=["lines"]).popitem()[1]["lines"]["data"]) == lines
+
+
+def test_changed_objects_are_old_and_their_events_new() -> None:
+    account = made(Wish({"charge": 100}, changed={"charge": 10}))
+    events = list(account.each("event"))
+    assert len(events) == 10
+    assert all(event["type"] == "charge.updated" for event in events)
+    assert max(event["data"]["object"]["created"] for event in events) < account.now - 86_400 * 30
