@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -251,12 +252,23 @@ def finished(process: subprocess.Popen[bytes], timeout: float = 60) -> Ended:
     try:
         while sys.platform == "linux" and not command_line and process.poll() is None:
             command_line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
-        out, err = process.communicate(timeout=timeout)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        # Not `communicate`: it would lose what a test that read some lines has in its buffer.
+        with ThreadPoolExecutor(2) as readers:
+            out, err = readers.submit(process.stdout.read), readers.submit(process.stderr.read)
+            try:
+                process.wait(timeout)
+            finally:
+                process.kill()
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
-            process.communicate()
-    return Ended(process.returncode, out, err, command_line)
+            process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+    return Ended(process.returncode, out.result(), err.result(), command_line)
 
 
 def source_stripe(*arguments: str, environment: Mapping[str, str] | None = None, timeout: float = 60) -> Ended:

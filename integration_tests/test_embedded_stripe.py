@@ -432,9 +432,7 @@ def test_a_bulk_pages_and_reads_like_any_other(account: Account, server: StripeS
     assert {each["id"]: each for each in seen} == account.listed("charges")
 
 
-@pytest.mark.parametrize(
-    "kind", ["balance_transaction", "event", "invoice", "payment_intent", "refund", "subscription"]
-)
+@pytest.mark.parametrize("kind", ["balance_transaction", "event", "invoice", "payment_intent", "refund", "subscription"])
 def test_a_bulk_may_be_of_any_kind(account: Account, server: StripeServer, kind: str) -> None:
     account.bulk(kind, 5, since=NOW - DAY)
     newest = get(server, f"/v1/{kind}s?limit=1").json()["data"][0]
