@@ -8,16 +8,35 @@ from source_stripe.requester import Request
 from source_stripe.source import SourceStripe
 
 
-def test_who_sends_is_told_once_that_a_request_has_gone_out(server: StripeServer) -> None:
-    told: list[str] = []
+class Told:
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def has_left(self) -> None:
+        self.words.append("left")
+
+    def is_answered(self) -> None:
+        self.words.append("answered")
+
+
+def test_who_sends_is_told_once_that_a_request_has_gone_out_and_once_that_its_answer_comes(server: StripeServer) -> None:
+    told = Told()
     requester = SourceStripe(config={"secret_key": server.secret_key, "api_base": server.url}).requester
-    requester.send(Request("/v1/charges"), lambda: told.append("gone"))
-    assert told == ["gone"]
+    requester.send(Request("/v1/charges"), told)
+    assert told.words == ["left", "answered"]
+
+
+def test_a_refusal_is_an_answer_too(server: StripeServer) -> None:
+    told = Told()
+    requester = SourceStripe(config={"secret_key": "sk_test_51Nobody0", "api_base": server.url}).requester
+    with pytest.raises(StripeError):
+        requester.send(Request("/v1/charges"), told)
+    assert told.words == ["left", "answered"]
 
 
 def test_a_request_without_a_connection_has_not_gone_out() -> None:
-    told: list[str] = []
+    told = Told()
     requester = SourceStripe(config={"secret_key": "sk_test_51Nobody0", "api_base": "http://127.0.0.1:9"}).requester
     with pytest.raises(StripeError):
-        requester.send(Request("/v1/charges"), lambda: told.append("gone"))
-    assert told == []
+        requester.send(Request("/v1/charges"), told)
+    assert told.words == []

@@ -1,10 +1,14 @@
 """How fast requests may be sent."""
 
+import math
 from collections import defaultdict, deque
 from dataclasses import dataclass
 
-# A window a little longer than Stripe's second, so that requests that were sent apart but arrive together stay within it.
-_WINDOW = 1.05
+# Stripe's second, and a little for two clocks that run unlike.
+_WINDOW = 1.004
+# How long a request is taken to be under way to Stripe at most, until its answer tells: requests that were sent apart but
+# arrive together must stay within the limit too.
+_LONGEST_WAY = 0.045
 # After a 429 the pace falls by a quarter, and climbs back by a twentieth of the limit each second: it settles where others
 # who use the account leave room, and one 429 too many costs little.
 _FALL = 0.75
@@ -14,9 +18,23 @@ _LOWEST = 0.04
 
 @dataclass(slots=True)
 class Departure:
-    """When a request left: at first when it was let go; who sees it leave later, for want of a connection, says so."""
+    """A request on its way: `left` when it was let go or, later, for want of a connection, has gone out; it came to Stripe
+    `at` the latest. Who sends it says when it has gone out and when its answer has begun, and needs no lock for that.
+    """
 
+    pace: "Pace"
+    left: float
     at: float
+
+    def has_left(self, now: float) -> None:
+        self.left = now
+        self.at = now + _LONGEST_WAY
+
+    def is_answered(self, now: float) -> None:
+        """No answer takes less than the fastest, so the request had come by so much earlier than this one began."""
+        took = now - self.left
+        self.pace.fastest = min(self.pace.fastest, took)
+        self.at = min(self.at, self.left + took - self.pace.fastest)
 
 
 class _Limit:
@@ -37,7 +55,7 @@ class _Limit:
             return now
         share = self.share(now)
         # Half the even distance: a late request may be caught up with, but never in a burst.
-        time = self._taken[-1].at + (0.5 if share == 1.0 else 1.0) / (self.rate * share)
+        time = self._taken[-1].left + (0.5 if share == 1.0 else 1.0) / (self.rate * share)
         if len(self._taken) == self._taken.maxlen:
             time = max(time, self._taken[0].at + _WINDOW / share)
         return time
@@ -62,6 +80,8 @@ class Pace:
         self.rate, self.endpoint_rate = rate, endpoint_rate
         self._account = _Limit(rate)
         self._endpoints: defaultdict[str, _Limit] = defaultdict(lambda: _Limit(endpoint_rate))
+        self.fastest = math.inf
+        """The fewest seconds from a request's leaving to its answer's beginning."""
 
     def next(self, endpoint: str, now: float) -> float:
         """The earliest time, on the clock of `now`, for a request to `endpoint`."""
@@ -69,7 +89,7 @@ class Pace:
 
     def take(self, endpoint: str, now: float) -> Departure:
         """Count a request to `endpoint` that is sent at `now`."""
-        departure = Departure(now)
+        departure = Departure(self, now, now + _LONGEST_WAY)
         self._account.take(departure)
         self._endpoints[endpoint].take(departure)
         return departure

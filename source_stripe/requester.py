@@ -4,10 +4,10 @@ import random
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 import requests
@@ -84,22 +84,36 @@ class BackOff:
         return max(pause, error.pause or 0.0)
 
 
-class _Thread(threading.local):
-    """Whom the request that this thread is sending tells when it has gone out."""
+class Trip(Protocol):
+    """Who is told how far a request is. Called by the thread that sends it."""
 
-    leaving: Callable[[], None] | None = None
+    def has_left(self) -> None:
+        """It has gone out, which may be well after it was begun with: a connection is made first."""
+
+    def is_answered(self) -> None:
+        """The answer has begun to come."""
+
+
+class _Thread(threading.local):
+    """Whom the request that this thread is sending tells."""
+
+    trip: Trip | None = None
 
 
 _thread = _Thread()
 
 
 class _Connection(HTTPConnection):
-    """Tells when a request has gone out: the wait for its answer begins."""
+    """Tells when a request has gone out, which is when the wait for its answer begins, and when that wait is over."""
 
     def getresponse(self) -> Any:
-        if _thread.leaving:
-            _thread.leaving()
-        return super().getresponse()
+        trip = _thread.trip
+        if trip is None:
+            return super().getresponse()
+        trip.has_left()
+        response = super().getresponse()
+        trip.is_answered()
+        return response
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
@@ -107,7 +121,7 @@ class _TlsConnection(_Connection, HTTPSConnection):
 
 
 class _Adapter(HTTPAdapter):
-    """Makes connections that tell when a request has gone out."""
+    """Makes connections that tell how far a request is."""
 
     def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*arguments, **options)
@@ -166,15 +180,12 @@ class StripeRequester:
             rate = float(configured)
         return Pace(rate, endpoint_rate)
 
-    def send(self, request: Request, leaving: Callable[[], None] | None = None) -> Answer:
-        """Stripe's answer; raises `StripeError` for any other than 200, and when none came.
-
-        `leaving` is called when the request has gone out, which may be well after the call: a connection is made first.
-        """
+    def send(self, request: Request, trip: Trip | None = None) -> Answer:
+        """Stripe's answer; raises `StripeError` for any other than 200, and when none came. `trip` is told how far it is."""
         prepared = self._template.copy()
         prepared.url = self.api_base + request.target
         request_id = ""
-        _thread.leaving = leaving
+        _thread.trip = trip
         try:
             response = self._session.send(
                 prepared,

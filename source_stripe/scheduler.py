@@ -5,7 +5,6 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 from source_stripe.clock import Clock
@@ -53,6 +52,20 @@ class Task:
     failing_since: float = 0.0
     not_before: float = 0.0
     departure: Departure | None = None
+
+
+@dataclass(slots=True)
+class _Trip:
+    """Tells the pace when a request has gone out, and when it is answered."""
+
+    departure: Departure
+    clock: Clock
+
+    def has_left(self) -> None:
+        self.departure.has_left(self.clock.monotonic())
+
+    def is_answered(self) -> None:
+        self.departure.is_answered(self.clock.monotonic())
 
 
 class Splitter(Protocol):
@@ -180,7 +193,8 @@ class Scheduler:
         while task := self._next():
             error: Exception | None = None
             try:
-                answer = self._requester.send(task.request, partial(self._left, task))
+                assert task.departure is not None
+                answer = self._requester.send(task.request, _Trip(task.departure, self.clock))
                 self._set_clock(answer.date)
                 with self._handling:
                     task.handle(answer)
@@ -194,11 +208,6 @@ class Scheduler:
                     self.fail(task.owner, error)
                 task.owner.running -= 1
                 self.release(task.owner)
-
-    def _left(self, task: Task) -> None:
-        """The request has gone out, by now and not when it was let go: what the pace goes by."""
-        assert task.departure is not None
-        task.departure.at = self.clock.monotonic()
 
     def _set_clock(self, date: int | None) -> None:
         if self._skew is None and date is not None:

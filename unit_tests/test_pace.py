@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from source_stripe.pace import Pace
+from source_stripe.pace import Departure, Pace
 
 
 def sent(pace: Pace, endpoints: list[str], seconds: float, since: float = 1000.0) -> list[float]:
@@ -44,8 +44,48 @@ def test_nineteen_twentieths_of_what_is_allowed_is_used(endpoints: list[str], li
 def test_a_request_that_left_late_counts_from_then() -> None:
     pace = Pace(100, 25)
     departures = [pace.take("/v1/charges", 1000.0 + number / 25) for number in range(25)]
-    departures[0].at = 1000.5
+    departures[0].has_left(1000.5)
     assert pace.next("/v1/charges", 1001.1) >= 1001.5
+
+
+def arrived(pace: Pace, endpoint: str, ways: list[float], answer_time: float) -> list[float]:
+    """When requests come to Stripe that take so long to get there, each sent as soon as the pace allows."""
+    now, times = 1000.0, []
+    under_way: list[tuple[float, Departure]] = []
+    for way in ways:
+        now = pace.next(endpoint, now)
+        for answered, departure in [each for each in under_way if each[0] <= now]:
+            departure.is_answered(answered)
+            under_way.remove((answered, departure))
+            now = max(now, pace.next(endpoint, now))
+        departure = pace.take(endpoint, now)
+        departure.has_left(now)
+        times.append(now + way)
+        under_way.append((now + way + answer_time, departure))
+    return sorted(times)
+
+
+def test_answers_that_come_evenly_let_nearly_the_whole_limit_be_used() -> None:
+    times = arrived(Pace(100, 25), "/v1/charges", [0.01] * 1000, answer_time=0.2)
+    assert most_in_a_second(times) <= 25
+    assert 1000 / (times[-1] - times[0]) >= 0.985 * 25
+
+
+def test_requests_that_are_held_up_on_the_way_are_within_the_limit_where_they_arrive() -> None:
+    ways = [0.01 + 0.04 * (number % 7 == 0) for number in range(1000)]
+    times = arrived(Pace(100, 25), "/v1/charges", ways, answer_time=0.2)
+    assert most_in_a_second(times) <= 25
+
+
+def test_answers_that_take_unlike_long_cost_a_twentieth_of_the_limit_at_most() -> None:
+    pace = Pace(100, 25)
+    now = 1000.0
+    for number in range(500):
+        now = pace.next("/v1/charges", now)
+        departure = pace.take("/v1/charges", now)
+        departure.has_left(now)
+        departure.is_answered(now + (0.1 if number % 2 else 0.6))
+    assert 500 / (now - 1000.0) >= 0.95 * 25
 
 
 def test_a_rest_is_not_made_up_for_by_a_burst() -> None:

@@ -12,7 +12,7 @@ import pytest
 from source_stripe.clock import Clock
 from source_stripe.errors import StripeError
 from source_stripe.pace import Pace
-from source_stripe.requester import Answer, BackOff, Request
+from source_stripe.requester import Answer, BackOff, Request, Trip
 from source_stripe.scheduler import Owner, Scheduler, Task
 
 OK = Answer(b"{}", 1_795_000_000, "req_1")
@@ -57,8 +57,8 @@ class Stripe:
     def pace(self) -> Pace:
         return Pace(100, 25)
 
-    def send(self, request: Request, leaving: Callable[[], None]) -> Answer:
-        leaving()
+    def send(self, request: Request, trip: Trip) -> Answer:
+        trip.has_left()
         self.sent.append((self.clock.monotonic(), request.id))
         answer = self.says(request.id)
         if isinstance(answer, Exception):
