@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,6 +100,8 @@ class _Part:
     """Objects a second where the part is being read."""
     under: "_Part | None" = None
     """The part that begins where this one ends."""
+    since: int | None = None
+    """`created` of the newest object, of the part at the top."""
     objects: int = 0
     """How many were read in this pass."""
     mean: float | None = None
@@ -122,6 +124,13 @@ class _Part:
     def between_at_least(self) -> float:
         """The same, for objects that come in bursts: the one that is being read does not stand for the gap behind it."""
         return self.between(min(self.density or 0.0, self.mean or 0.0))
+
+    def between_at_most(self) -> float:
+        """The same, if the greater of both densities were that of all between."""
+        if not self.between():
+            return 0.0
+        assert self.under is not None
+        return max(self.density or 0.0, self.under.mean or 0.0) * ((self.at or 0) - self.lo)
 
     def half_way(self) -> float:
         """The share of the part's time, from its top, that holds half of what lies `between`."""
@@ -162,6 +171,7 @@ class ListRead:
         self._unclaimed = len(self._parts)
         self._requests = 0
         self._objects = 0
+        self._covered = 0
         self._stalled: list[_Part] = []
         self._left: float | None = None
         self._splits_in_vain = False
@@ -269,7 +279,11 @@ class ListRead:
         if listed.rows:
             assert part.hi is not None
             newest, oldest = listed.rows[0].created, listed.rows[-1].created
-            part.mean = part.objects / max(1, part.hi - oldest)
+            if part.is_top and part.at is None:
+                # Above the newest object there is nothing, for however long.
+                part.since = newest
+            part.mean = part.objects / max(1, (part.since or part.hi) - oldest)
+            self._covered += (part.since or part.hi if part.at is None else part.at) - oldest
             part.density = len(listed.rows) / max(1, newest - oldest)
             part.after = listed.rows[-1].id
             part.at_ids = {row.id for row in listed.rows if row.created == oldest} | (part.at_ids if oldest == part.at else set())
@@ -315,20 +329,37 @@ class ListRead:
     def split(self) -> Task | None:
         if self._splits_in_vain or self._owner.error is not None or not self._parts or self._stalled:
             return None
-        self._left, self._splits_in_vain = None, True
-        left = self._pages_left()
-        known = self._pages_known()
-        wasted = self._requests - self._objects / self._retriever.page_size
-        # Where a part ends half a page is lost.
+        self._left = None
+        part = self._longest() or self._perhaps_long()
+        self._splits_in_vain = part is None
+        return self._task(part) if part else None
+
+    def _longest(self) -> _Part | None:
+        """The lower half of the part that has most to go; none when none is long, or when that may cost too much."""
+        left, known = self._pages_left(), self._pages_known()
         guessed = sum(pages for part, pages in left.items() if not part.between())
-        if wasted + 0.5 * len(self._parts) > _SPARE * (known + min(guessed, _MOST_GUESSED)) + _SPARE_AT_FIRST:
+        if self._is_spent(known + min(guessed, _MOST_GUESSED)):
             return None
-        for part in sorted(self._parts, key=left.__getitem__, reverse=True):
-            if left[part] < _FEWEST_PAGES_TO_SPLIT:
+        return self._cut_first(left, lambda part: self._split_point(part, known))
+
+    def _perhaps_long(self) -> _Part | None:
+        """Towards the end: a part that is long if its density does not fall off before where it ends."""
+        if self._is_spent(self._objects / self._retriever.page_size):
+            return None
+        most = {part: part.between_at_most() / self._retriever.page_size for part in self._parts}
+        return self._cut_first(most, lambda part: part.at and (part.at + part.lo) // 2)
+
+    def _is_spent(self, pages: float) -> bool:
+        """Whether another part might cost more requests than a list of so many pages allows: half a page where one ends."""
+        wasted = self._requests - self._objects / self._retriever.page_size
+        return wasted + 0.5 * len(self._parts) > _SPARE * pages + _SPARE_AT_FIRST
+
+    def _cut_first(self, pages: Mapping[_Part, float], point: Callable[[_Part], int | None]) -> _Part | None:
+        for part in sorted(self._parts, key=pages.__getitem__, reverse=True):
+            if pages[part] < _FEWEST_PAGES_TO_SPLIT:
                 break
-            if (at := self._split_point(part, known)) is not None:
-                self._splits_in_vain = False
-                return self._task(self._cut(part, at))
+            if (at := point(part)) is not None:
+                return self._cut(part, at)
         return None
 
     def _pages_known(self) -> float:
@@ -345,8 +376,13 @@ class ListRead:
         """How many pages a part of which only the upper end was seen may have: at most a few times those that are known."""
         if part.at is None or part.density is None or part.is_at_end or (part.under and part.under.mean is None):
             return 0.0
-        pages = part.density * (part.at - part.lo) / self._retriever.page_size
+        pages = self._usual_density(part) * (part.at - part.lo) / self._retriever.page_size
         return min(pages, max(_FIRST_REACH, _GROWTH * known))
+
+    def _usual_density(self, part: _Part) -> float:
+        """Of what lies below `part`: in a burst, as densely as all that was read, gaps included."""
+        assert part.density is not None
+        return min(part.density, self._objects / max(1, self._covered))
 
     def _split_point(self, part: _Part, known: float) -> int | None:
         """The second at which the lower of two parts should begin, going down: the middle of its objects."""
@@ -355,7 +391,7 @@ class ListRead:
         if part.between():
             at = part.at - int(part.half_way() * (part.at - part.lo))
         else:
-            at = part.at - int(self._reach(part, known) / 2 * self._retriever.page_size / part.density)
+            at = part.at - int(self._reach(part, known) / 2 * self._retriever.page_size / self._usual_density(part))
         return at if part.lo <= at < part.at else None
 
     def _cut(self, part: _Part, at: int) -> _Part:
