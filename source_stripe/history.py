@@ -182,9 +182,18 @@ class ListRead:
 
     @property
     def left(self) -> float:
-        """About how many pages are still to come. Called with the lock held."""
+        """About how many pages are still to come, infinity as long as more can be learnt of that. Called with the lock held.
+
+        A part that can't be split takes as long as many times its pages side by side.
+        """
         if self._left is None:
-            self._left = math.inf if self._requests < _FEW_PAGES else sum(self._pages_left().values())
+            left, known = self._pages_left(), self._pages_known()
+            if self._requests < _FEW_PAGES or any(self._is_bottomless(part, known) for part in self._parts):
+                self._left = math.inf
+            else:
+                is_spent = self._is_spent(known + _MOST_GUESSED)
+                longest = max(left.values(), default=0.0) * self._scheduler.side_by_side if is_spent else 0.0
+                self._left = max(longest, sum(left.values()))
         return self._left
 
     def start(self) -> None:
@@ -378,6 +387,10 @@ class ListRead:
             return 0.0
         pages = self._usual_density(part) * (part.at - part.lo) / self._retriever.page_size
         return min(pages, max(_FIRST_REACH, _GROWTH * known))
+
+    def _is_bottomless(self, part: _Part, known: float) -> bool:
+        """Whether nothing tells yet where the objects below the part end."""
+        return part.under is None and (part.at is None or self._reach(part, known) >= max(_FIRST_REACH, _GROWTH * known))
 
     def _usual_density(self, part: _Part) -> float:
         """Of what lies below `part`: in a burst, as densely as all that was read, gaps included."""
