@@ -27,6 +27,7 @@ _FEW_PAGES = 16
 # Where nothing was read yet, a split skips eight pages, or twice as many as are known.
 _FIRST_REACH = 16
 _GROWTH = 4
+_WEEK = 7 * 86_400
 
 
 class ListReader(ABC):
@@ -379,18 +380,28 @@ class ListRead:
     def _pages_left(self) -> dict[_Part, float]:
         """An estimate of the pages that each part has yet to read; 0 when nothing is known."""
         known = self._pages_known()
-        return {part: part.between() / self._retriever.page_size or min(self._reach(part, known), known) for part in self._parts}
+        return {
+            part: part.between() / self._retriever.page_size or min(self._reach(part, known), max(known, self._soon(part)))
+            for part in self._parts
+        }
+
+    def _soon(self, part: _Part) -> float:
+        """About how many pages the next week below `part` holds."""
+        return 0.0 if part.density is None else self._usual_density(part) * _WEEK / self._retriever.page_size
 
     def _reach(self, part: _Part, known: float) -> float:
         """How many pages a part of which only the upper end was seen may have: at most a few times those that are known."""
         if part.at is None or part.density is None or part.is_at_end or (part.under and part.under.mean is None):
             return 0.0
         pages = self._usual_density(part) * (part.at - part.lo) / self._retriever.page_size
-        return min(pages, max(_FIRST_REACH, _GROWTH * known))
+        return min(pages, self._far(part, known))
+
+    def _far(self, part: _Part, known: float) -> float:
+        return max(_FIRST_REACH, min(self._soon(part), 2 * _FIRST_REACH), _GROWTH * known)
 
     def _is_bottomless(self, part: _Part, known: float) -> bool:
         """Whether nothing tells yet where the objects below the part end."""
-        return part.under is None and (part.at is None or self._reach(part, known) >= max(_FIRST_REACH, _GROWTH * known))
+        return part.under is None and (part.at is None or self._reach(part, known) >= self._far(part, known))
 
     def _usual_density(self, part: _Part) -> float:
         """Of what lies below `part`: in a burst, as densely as all that was read, gaps included."""
