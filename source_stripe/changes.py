@@ -19,6 +19,9 @@ from source_stripe.state import OVERLAP
 _MOST_TYPES = 20
 """Stripe filters by at most twenty types: https://docs.stripe.com/api/events/list."""
 
+# Everything waits for the events, and each page of them may lead to a hundred requests: some more to have them soon are few.
+_SPARE = 0.1
+
 
 class _EventData(msgspec.Struct):
     object: Raw
@@ -182,7 +185,8 @@ class Feed(Owner, ListReader):
         if self._records is not None:
             since.append(self._records.since)
         if since:
-            ListRead(self._scheduler, self, self._retriever, self, [(min(since), None)], open_top=True, types=types).start()
+            ranges = [(min(since), None)]
+            ListRead(self._scheduler, self, self._retriever, self, ranges, open_top=True, types=types, spare=_SPARE).start()
         else:
             request = self._retriever.list_request(None, None, None, types=types)
             self._scheduler.add(Task(self, request, self._handle_head))

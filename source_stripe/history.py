@@ -148,7 +148,8 @@ class ListRead:
     Stripe lists newest first and tells no counts. A page's span of time tells the density, so a worker that would have
     nothing to do is given the lower half of the largest part, as far as the few requests that this wastes allow. An open
     top has no upper bound in its requests: no clock that goes wrong can hide the newest objects. Its `hi` may be None: the
-    time of the first answer, or of the newest object if that is later.
+    time of the first answer, or of the newest object if that is later. `spare` is the share of its pages that may be spent
+    on requests besides.
     """
 
     def __init__(
@@ -160,12 +161,14 @@ class ListRead:
         ranges: Sequence[tuple[int, int | None]],
         open_top: bool = False,
         types: Sequence[str] = (),
+        spare: float = _SPARE,
     ) -> None:
         self._scheduler = scheduler
         self._owner = owner
         self._retriever = retriever
         self._reader = reader
         self._types = types
+        self._spare = spare
         self._parts = [_Part(lo, hi) for lo, hi in ranges]
         if open_top:
             self._parts[-1].is_top = True
@@ -362,7 +365,7 @@ class ListRead:
     def _is_spent(self, pages: float) -> bool:
         """Whether another part might cost more requests than a list of so many pages allows: half a page where one ends."""
         wasted = self._requests - self._objects / self._retriever.page_size
-        return wasted + 0.5 * len(self._parts) > _SPARE * pages + _SPARE_AT_FIRST
+        return wasted + 0.5 * len(self._parts) > self._spare * pages + _SPARE_AT_FIRST
 
     def _cut_first(self, pages: Mapping[_Part, float], point: Callable[[_Part], int | None]) -> _Part | None:
         for part in sorted(self._parts, key=pages.__getitem__, reverse=True):
