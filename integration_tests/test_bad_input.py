@@ -65,10 +65,10 @@ OPTIONS = [
     ({"lookback_window_days": -1}, "The option `lookback_window_days` must be a whole number from 0 to 29"),
     ({"lookback_window_days": 30}, "The option `lookback_window_days` must be a whole number from 0 to 29"),
     ({"lookback_window_days": "7"}, "The option `lookback_window_days` must be a whole number from 0 to 29"),
-    ({"num_workers": 1}, "The option `num_workers` must be a whole number from 2 to 64"),
-    ({"num_workers": 65}, "The option `num_workers` must be a whole number from 2 to 64"),
-    ({"num_workers": 2.5}, "The option `num_workers` must be a whole number from 2 to 64"),
-    ({"num_workers": True}, "The option `num_workers` must be a whole number from 2 to 64"),
+    ({"num_workers": 1}, "The option `num_workers` must be a whole number from 2 to 128"),
+    ({"num_workers": 129}, "The option `num_workers` must be a whole number from 2 to 128"),
+    ({"num_workers": 2.5}, "The option `num_workers` must be a whole number from 2 to 128"),
+    ({"num_workers": True}, "The option `num_workers` must be a whole number from 2 to 128"),
     ({"call_rate_limit": 0}, "The option `call_rate_limit` must be a whole number from 1 to 10000"),
     ({"call_rate_limit": 10001}, "The option `call_rate_limit` must be a whole number from 1 to 10000"),
     ({"call_rate_limit": {}}, "The option `call_rate_limit` must be a whole number from 1 to 10000"),
@@ -276,7 +276,7 @@ CONFIG = st.fixed_dictionaries(
         "account_id": JSON | st.just("acct_1"),
         "start_date": JSON | st.dates().map(str) | st.datetimes().map(lambda time: time.strftime("%Y-%m-%dT%H:%M:%SZ")),
         "lookback_window_days": JSON | st.integers(-3, 40),
-        "num_workers": JSON | st.integers(-3, 70),
+        "num_workers": JSON | st.integers(-3, 140),
         "call_rate_limit": JSON | st.integers(-3, 20_000),
         "api_base": JSON
         | st.sampled_from(["https://", "http://127.0.0.1", "http://[::1]", "http://"]).flatmap(

@@ -25,6 +25,8 @@ from source_stripe.pace import Pace
 # An answer that takes longer than this from its first byte to its last trickles: it is given up and asked for again.
 _LONGEST_BODY = 120.0
 _CHUNK = 1 << 18
+# Kept open, as many as there may be workers.
+_MOST_CONNECTIONS = 128
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -159,7 +161,7 @@ class StripeRequester:
             auth=self.authenticator,
         ).prepare()
         self._session = requests.Session()
-        adapter = _Adapter(pool_connections=2, pool_maxsize=64, max_retries=0)
+        adapter = _Adapter(pool_connections=2, pool_maxsize=_MOST_CONNECTIONS, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         # Looked up once: proxies and certificates come from the environment, as everywhere.

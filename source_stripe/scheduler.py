@@ -15,6 +15,8 @@ from source_stripe.requester import Answer, Request, StripeRequester
 _TIME_TO_END = 2.0
 # So many answers are taken apart at a time. More would take more memory and no less time: Python runs one thread at a time.
 _MOST_HANDLED = 2
+# While so many answers wait for that, or for a reader that is slow, nothing more is asked for.
+_MOST_UNHANDLED = 24
 _LONG = 0.8
 
 
@@ -105,6 +107,7 @@ class Scheduler:
         self._most_threads = workers
         self._threads: list[threading.Thread] = []
         self._idle = 0
+        self._unhandled = 0
         self._watched: list[float] = []
         self._stopped = False
         self._skew: float | None = None
@@ -201,8 +204,7 @@ class Scheduler:
                 assert task.departure is not None
                 answer = self._requester.send(task.request, _Trip(task.departure, self.clock))
                 self._set_clock(answer.date)
-                with self._handling:
-                    task.handle(answer)
+                self._handle(task, answer)
             except Exception as raised:
                 error = raised
             with self.lock:
@@ -213,6 +215,18 @@ class Scheduler:
                     self.fail(task.owner, error)
                 task.owner.running -= 1
                 self.release(task.owner)
+
+    def _handle(self, task: Task, answer: Answer) -> None:
+        with self.lock:
+            self._unhandled += 1
+        try:
+            with self._handling:
+                task.handle(answer)
+        finally:
+            with self.lock:
+                self._unhandled -= 1
+                if self._unhandled == _MOST_UNHANDLED - 1:
+                    self._wake.notify()
 
     def _set_clock(self, date: int | None) -> None:
         if self._skew is None and date is not None:
@@ -239,6 +253,8 @@ class Scheduler:
 
     def _soonest(self, now: float) -> tuple[float, Task | None]:
         """The task to go now; without one, when to look again."""
+        if self._unhandled >= _MOST_UNHANDLED:
+            return float("inf"), None
         for task in [task for task in self._paused if task.not_before <= now]:
             self._paused.remove(task)
             self._ready.setdefault(task.request.endpoint, deque()).appendleft(task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -437,6 +438,32 @@ def test_no_more_workers_start_than_are_allowed() -> None:
     bench.run(*(bench.task(work, str(number), f"/v1/{number % 10}") for number in range(50)))
     assert len(bench.scheduler._threads) <= 3
     bench.scheduler.stop()
+
+
+def test_while_many_answers_wait_to_be_handled_nothing_more_is_asked_for() -> None:
+    bench, work, goes_on, is_blocked = Bench(workers=128), Work(), threading.Event(), threading.Event()
+
+    def block(answer: Answer) -> None:
+        is_blocked.set()
+        goes_on.wait(20)
+
+    tasks = [bench.task(work, str(number), f"/v1/{number}", handle=block) for number in range(200)]
+    with bench.scheduler.lock:
+        bench.scheduler.add(*tasks)
+    assert is_blocked.wait(20)
+    time.sleep(0.5)
+    asked = len(bench.stripe.sent)
+    goes_on.set()
+    assert work.done.wait(20)
+    bench.scheduler.stop()
+    assert 24 <= asked < 64
+    assert len(bench.stripe.sent) == 200
+
+
+def test_as_many_requests_to_an_endpoint_are_side_by_side_as_may_leave_while_one_is_answered(bench: Bench) -> None:
+    assert bench.scheduler.side_by_side == 1.0
+    bench.scheduler.pace.fastest = 0.4
+    assert bench.scheduler.side_by_side == 10.0
 
 
 def test_a_stop_leaves_queued_work_unsent_and_closes_the_connections(bench: Bench) -> None:
