@@ -175,7 +175,7 @@ class ListRead:
         self._unclaimed = len(self._parts)
         self._requests = 0
         self._objects = 0
-        self._covered = 0
+        self._ended = 0
         self._stalled: list[_Part] = []
         self._left: float | None = None
         self._splits_in_vain = False
@@ -254,6 +254,7 @@ class ListRead:
                 self._go_on(part)
             else:
                 self._parts.remove(part)
+                self._ended += 1
             claim.release()
 
     def _go_on(self, part: _Part) -> None:
@@ -296,7 +297,6 @@ class ListRead:
                 # Above the newest object there is nothing, for however long.
                 part.since = newest
             part.mean = part.objects / max(1, (part.since or part.hi) - oldest)
-            self._covered += (part.since or part.hi if part.at is None else part.at) - oldest
             part.density = len(listed.rows) / max(1, newest - oldest)
             part.after = listed.rows[-1].id
             part.at_ids = {row.id for row in listed.rows if row.created == oldest} | (part.at_ids if oldest == part.at else set())
@@ -363,9 +363,13 @@ class ListRead:
         return self._cut_first(most, lambda part: part.at and (part.at + part.lo) // 2)
 
     def _is_spent(self, pages: float) -> bool:
-        """Whether another part might cost more requests than a list of so many pages allows: half a page where one ends."""
+        """Whether another part might cost more requests than a list of so many pages allows.
+
+        Where a part ends half a page is lost, or more if that is what the parts that have ended tell.
+        """
         wasted = self._requests - self._objects / self._retriever.page_size
-        return wasted + 0.5 * len(self._parts) > self._spare * pages + _SPARE_AT_FIRST
+        by_part = max(0.5, (wasted + 1.0) / (self._ended + 2))
+        return wasted + by_part * len(self._parts) > self._spare * pages + _SPARE_AT_FIRST
 
     def _cut_first(self, pages: Mapping[_Part, float], point: Callable[[_Part], int | None]) -> _Part | None:
         for part in sorted(self._parts, key=pages.__getitem__, reverse=True):
@@ -406,10 +410,11 @@ class ListRead:
         """Whether nothing tells yet where the objects below the part end."""
         return part.under is None and (part.at is None or self._reach(part, known) >= self._far(part, known))
 
-    def _usual_density(self, part: _Part) -> float:
-        """Of what lies below `part`: in a burst, as densely as all that was read, gaps included."""
+    @staticmethod
+    def _usual_density(part: _Part) -> float:
+        """Of what lies below `part`: in a burst, as densely as all of the part that was read, gaps included."""
         assert part.density is not None
-        return min(part.density, self._objects / max(1, self._covered))
+        return min(part.density, part.mean or part.density)
 
     def _split_point(self, part: _Part, known: float) -> int | None:
         """The second at which the lower of two parts should begin, going down: the middle of its objects."""

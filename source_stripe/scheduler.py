@@ -181,6 +181,26 @@ class Scheduler:
             thread.join(max(0.0, deadline - self.clock.monotonic()))
         self._requester.close()
 
+    # ------------------------------------------------------------------ for workers; the lock is held
+
+    def take(self, now: float) -> tuple[float, Task | None]:
+        """The task to be sent now, counted as sent; without one, when to ask again."""
+        time, task = self._soonest(now)
+        if task is not None:
+            task.departure = self.pace.take(task.request.endpoint, now)
+            self.requests += 1
+            task.owner.running += 1
+        return time, task
+
+    def done(self, task: Task, error: Exception | None) -> None:
+        """The task was handled, or failed with `error`, after which it may be tried again."""
+        if isinstance(error, StripeError):
+            self._refused(task, error)
+        elif error is not None:
+            self.fail(task.owner, error)
+        task.owner.running -= 1
+        self.release(task.owner)
+
     # ------------------------------------------------------------------ workers
 
     def _start_worker(self) -> None:
@@ -209,12 +229,7 @@ class Scheduler:
                 error = raised
             with self.lock:
                 self._idle += 1
-                if isinstance(error, StripeError):
-                    self._refused(task, error)
-                elif error is not None:
-                    self.fail(task.owner, error)
-                task.owner.running -= 1
-                self.release(task.owner)
+                self.done(task, error)
 
     def _handle(self, task: Task, answer: Answer) -> None:
         with self.lock:
@@ -237,14 +252,11 @@ class Scheduler:
         with self.lock:
             while not self._stopped:
                 now = self.clock.monotonic()
-                time, task = self._soonest(now)
+                time, task = self.take(now)
                 if task is None:
                     self._sleep(time, now)
                     continue
-                task.departure = self.pace.take(task.request.endpoint, now)
-                self.requests += 1
                 self._idle -= 1
-                task.owner.running += 1
                 self._start_worker()
                 self._wake.notify()
                 return task
