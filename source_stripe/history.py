@@ -18,9 +18,11 @@ _FEWEST_PAGES_TO_SPLIT = 3
 # Of the pages that a list takes at the least, how many more requests may be spent: the contract allows 3 %.
 _SPARE = 0.025
 _SPARE_AT_FIRST = 0.25
+# What was read is certain: by that nearly all of the 3 % may be spent.
+_NEARLY_ALL = 0.029 / _SPARE
 # Of the pages below, where nothing was read yet, so many are counted on at most; and those between two places that were
 # read at most as so many times the pages read.
-_MOST_GUESSED = 15
+_MOST_GUESSED = 13
 _MOST_FAITH = 8
 # Fewer pages than these tell nothing of how many are to come.
 _FEW_PAGES = 16
@@ -357,7 +359,7 @@ class ListRead:
 
     def _perhaps_long(self) -> _Part | None:
         """Towards the end: a part that is long if its density does not fall off before where it ends."""
-        if self._is_spent(self._objects / self._retriever.page_size):
+        if self._is_spent(self._objects / self._retriever.page_size * _NEARLY_ALL):
             return None
         most = {part: part.between_at_most() / self._retriever.page_size for part in self._parts}
         return self._cut_first(most, lambda part: part.at and (part.at + part.lo) // 2)

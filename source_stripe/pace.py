@@ -9,6 +9,8 @@ _WINDOW = 1.004
 # How long a request is taken to be under way to Stripe at most, until its answer tells: requests that were sent apart but
 # arrive together must stay within the limit too.
 _LONGEST_WAY = 0.045
+# So many answers are remembered when it comes to how unlike long they take.
+_MEMORY = 20
 # After a 429 the pace falls by a quarter, and climbs back by a twentieth of the limit each second: it settles where others
 # who use the account leave room, and one 429 too many costs little.
 _FALL = 0.75
@@ -31,10 +33,7 @@ class Departure:
         self.at = now + _LONGEST_WAY
 
     def is_answered(self, now: float) -> None:
-        """No answer takes less than the fastest, so the request had come by so much earlier than this one began."""
-        took = now - self.left
-        self.pace.fastest = min(self.pace.fastest, took)
-        self.at = min(self.at, self.left + took - self.pace.fastest)
+        self.at = self.left + self.pace.way(now - self.left)
 
 
 class _Limit:
@@ -82,6 +81,7 @@ class Pace:
         self._endpoints: defaultdict[str, _Limit] = defaultdict(lambda: _Limit(endpoint_rate))
         self.fastest = math.inf
         """The fewest seconds from a request's leaving to its answer's beginning."""
+        self._usually_longer = 0.0
 
     def next(self, endpoint: str, now: float) -> float:
         """The earliest time, on the clock of `now`, for a request to `endpoint`."""
@@ -93,6 +93,17 @@ class Pace:
         self._account.take(departure)
         self._endpoints[endpoint].take(departure)
         return departure
+
+    def way(self, took: float) -> float:
+        """How long a request can have been under way to Stripe that was answered after `took` seconds.
+
+        No answer takes less than the fastest, so it had come by so much before its answer began. Where answers take unlike
+        long, that says little of the way. May be called without the lock: a measurement may get lost.
+        """
+        self.fastest = min(self.fastest, took)
+        longer = took - self.fastest
+        self._usually_longer += (longer - self._usually_longer) / _MEMORY
+        return longer if self._usually_longer <= _LONGEST_WAY else min(longer, _LONGEST_WAY)
 
     def fall(self, endpoint: str, reason: str, now: float) -> None:
         """Stripe said 429: go slower, for this endpoint when the `reason` names it, else for all."""

@@ -92,11 +92,12 @@ class OneList(Owner, ListReader):
         self.claims: list[tuple[int, int]] = []
         self.requests = 0
         self.is_finished = False
+        self._count = len(times)
         self._rows = [Row(f"ch_{at}", created) for at, created in enumerate(sorted(times, reverse=True))]
         self._negated = [-row.created for row in self._rows]
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._count
 
     # The retriever: a request's id says where its page begins and ends among the rows.
 
@@ -122,6 +123,8 @@ class OneList(Owner, ListReader):
 
     def finished(self) -> None:
         self.is_finished = True
+        self._rows.clear()  # A test may keep many simulations.
+        self._negated.clear()
 
     def ended(self) -> None:
         """Nothing is left."""

@@ -72,9 +72,15 @@ def test_answers_that_come_evenly_let_nearly_the_whole_limit_be_used() -> None:
 
 
 def test_requests_that_are_held_up_on_the_way_are_within_the_limit_where_they_arrive() -> None:
-    ways = [0.01 + 0.04 * (number % 7 == 0) for number in range(1000)]
+    ways = [0.01 + 0.3 * (number % 17 == 0) for number in range(1000)]
     times = arrived(Pace(100, 25), "/v1/charges", ways, answer_time=0.2)
     assert most_in_a_second(times) <= 25
+
+
+def test_answers_that_take_a_little_unlike_long_cost_little() -> None:
+    times = arrived(Pace(100, 25), "/v1/charges", [0.01 * (number % 3) for number in range(1000)], answer_time=0.2)
+    assert most_in_a_second(times) <= 25
+    assert 1000 / (times[-1] - times[0]) >= 0.97 * 25
 
 
 def test_answers_that_take_unlike_long_cost_a_twentieth_of_the_limit_at_most() -> None:
