@@ -15,8 +15,9 @@ from source_stripe.requester import Answer, Request, StripeRequester
 _TIME_TO_END = 2.0
 # So many answers are taken apart at a time. More would take more memory and no less time: Python runs one thread at a time.
 _MOST_HANDLED = 2
-# While so many answers wait for that, or for a reader that is slow, nothing more is asked for.
+# While so many answers, or bytes of them, wait for that, or for a reader that is slow, nothing more is asked for.
 _MOST_UNHANDLED = 24
+_MOST_BYTES_UNHANDLED = 8 << 20
 _LONG = 0.8
 
 
@@ -108,6 +109,7 @@ class Scheduler:
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._unhandled = 0
+        self._unhandled_bytes = 0
         self._watched: list[float] = []
         self._stopped = False
         self._skew: float | None = None
@@ -234,14 +236,20 @@ class Scheduler:
     def _handle(self, task: Task, answer: Answer) -> None:
         with self.lock:
             self._unhandled += 1
+            self._unhandled_bytes += len(answer.packed)
         try:
             with self._handling:
                 task.handle(answer)
         finally:
             with self.lock:
+                was_full = self._is_full()
                 self._unhandled -= 1
-                if self._unhandled == _MOST_UNHANDLED - 1:
+                self._unhandled_bytes -= len(answer.packed)
+                if was_full and not self._is_full():
                     self._wake.notify()
+
+    def _is_full(self) -> bool:
+        return self._unhandled >= _MOST_UNHANDLED or self._unhandled_bytes >= _MOST_BYTES_UNHANDLED
 
     def _set_clock(self, date: int | None) -> None:
         if self._skew is None and date is not None:
@@ -265,7 +273,7 @@ class Scheduler:
 
     def _soonest(self, now: float) -> tuple[float, Task | None]:
         """The task to go now; without one, when to look again."""
-        if self._unhandled >= _MOST_UNHANDLED:
+        if self._is_full():
             return float("inf"), None
         for task in [task for task in self._paused if task.not_before <= now]:
             self._paused.remove(task)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
 from source_stripe.source import load_manifest
+from tools.bench.__main__ import CPU_COLUMNS, PACED_COLUMNS, Bench
 from tools.bench.account import Wish, made
 from tools.bench.process import most_in, run
 from tools.bench.stock import stock_manifest
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_most_in_a_second_is_sought_wherever_the_second_begins() -> None:
@@ -37,6 +43,16 @@ def test_the_stock_manifest_has_all_streams_and_no_component_of_ours() -> None:
     assert len(manifest["streams"]) == 14
     assert "source_stripe" not in str(manifest)
     assert manifest["streams"][1]["transformations"][0]["fields"][0]["path"] == ["updated"]
+
+
+def test_the_readme_shows_the_tables_of_the_benchmark() -> None:
+    heads = {tuple(cells[2:-1]) for line in README.splitlines() if len(cells := [cell.strip() for cell in line.split("|")]) > 10}
+    assert {tuple(CPU_COLUMNS), tuple(PACED_COLUMNS)} <= heads
+
+
+@pytest.mark.parametrize("name", re.findall(r'_(?:first_sync|paced_row)\("([^"]+)"', inspect.getsource(Bench)))
+def test_the_readme_shows_each_scenario_of_the_benchmark(name: str) -> None:
+    assert f"| {name} |" in README
 
 
 @pytest.mark.parametrize("lines", [1, 11])

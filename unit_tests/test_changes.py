@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -155,3 +156,15 @@ def test_a_stream_listens_to_the_types_that_its_entry_names() -> None:
         "refund.failed",
         "refund.updated",
     }
+
+
+def test_a_changed_object_takes_360_bytes_of_memory() -> None:
+    def event(number: int) -> Event:
+        return f"evt_1{number:023}", 1_790_000_000 + number, "charge.succeeded", an("charge", f"ch_3{number:023}")
+
+    tracemalloc.start()
+    index = index_of("charges", *(event(number) for number in range(20_000)))
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(index.changes) == 20_000
+    assert 200 <= taken / 20_000 <= 360

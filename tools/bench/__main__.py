@@ -4,7 +4,7 @@ import argparse
 import math
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import orjson
@@ -13,6 +13,14 @@ from source_stripe.source import load_manifest
 from tools.bench.account import Wish
 from tools.bench.process import AccountServer, Took, run
 
+CPU_COLUMNS = [
+    *("requests", "most in a second", "wall s", "CPU s", "peak MB"),
+    *("µs", "of the loop's", "µs without start-up", "of the loop's"),
+]
+PACED_COLUMNS = [
+    *("objects", "requests", "over the least", "seconds", "requests/s"),
+    *("used", "most in a second", "429s", "CPU s", "peak MB"),
+]
 _LATENCY = 0.2
 _LIVE, _TEST = (100, 25), (25, 25)
 _IMPORT = "import os, airbyte_cdk.sources.declarative.concurrent_declarative_source; os._exit(0)"
@@ -64,9 +72,8 @@ class Bench:
         with AccountServer(Wish({"charge": count}, spread="crowded")) as server:
             full = {name: self._least(server, command, rounds) for name, command, rounds in self._readers(server)}
         loop, stock, own = (_Cost(full[name], empty[name]) for name in full)
-        print(f"\n{count:,} charges, without latency. µs are of CPU, a record; without the start-up in the last two columns.\n")
-        print("| | requests | most in a second | wall s | CPU s | peak MB | µs | of the loop's | µs | of the loop's |")
-        print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+        print(f"\n{count:,} charges, without latency; µs are of CPU, a record.\n")
+        print(_head(CPU_COLUMNS))
         for name, cost in zip(full, (loop, stock, own), strict=True):
             took = full[name]
             ran = f"{took.all_requests:,} | {took.most_in_a_second} | {took.wall:.1f} | {took.cpu:.1f} | {took.peak_mb:.0f}"
@@ -213,12 +220,12 @@ class Bench:
         """Print the table of what was read at Stripe's pace."""
         if self._paced:
             print(f"\nAt Stripe's limits, which the account keeps; {_LATENCY * 1000:.0f} ms an answer; whole processes.\n")
-            print(
-                "| | objects | requests | over the least | seconds | requests/s | used | most in a second | 429s | CPU s |"
-                " peak MB |"
-            )
-            print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+            print(_head(PACED_COLUMNS))
             print("\n".join(self._paced), flush=True)
+
+
+def _head(columns: Sequence[str]) -> str:
+    return f"| | {' | '.join(columns)} |\n| --- |{' ---: |' * len(columns)}"
 
 
 def _went_well(took: Took) -> Took:
