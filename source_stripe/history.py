@@ -198,8 +198,8 @@ class ListRead:
                 self._left = math.inf
             else:
                 is_spent = self._is_spent(known + _MOST_GUESSED)
-                longest = max(left.values(), default=0.0) * self._scheduler.side_by_side if is_spent else 0.0
-                self._left = max(longest, sum(left.values()))
+                longest = max(left.values(), default=0.0) if is_spent else 0.0
+                self._left = max(longest * self._scheduler.pace.side_by_side(self.endpoint), sum(left.values()))
         return self._left
 
     def start(self) -> None:

@@ -9,7 +9,7 @@ _WINDOW = 1.004
 # How long a request is taken to be under way to Stripe at most, until its answer tells: requests that were sent apart but
 # arrive together must stay within the limit too.
 _LONGEST_WAY = 0.045
-# So many answers are remembered when it comes to how unlike long they take.
+# So many answers tell how long they usually take, and how unlike long.
 _MEMORY = 20
 # After a 429 the pace falls by a quarter, and climbs back by a twentieth of the limit each second: it settles where others
 # who use the account leave room, and one 429 too many costs little.
@@ -21,10 +21,12 @@ _LOWEST = 0.04
 @dataclass(slots=True)
 class Departure:
     """A request on its way: `left` when it was let go or, later, for want of a connection, has gone out; it came to Stripe
-    `at` the latest. Who sends it says when it has gone out and when its answer has begun, and needs no lock for that.
+    `at` the latest. Who sends it says when it has gone out and when its answer has begun, and needs no lock for that: a
+    measurement may get lost.
     """
 
-    pace: "Pace"
+    limits: tuple["_Limit", "_Limit"]
+    """The endpoint's and the account's."""
     left: float
     at: float
 
@@ -33,7 +35,12 @@ class Departure:
         self.at = now + _LONGEST_WAY
 
     def is_answered(self, now: float) -> None:
-        self.at = self.left + self.pace.way(now - self.left)
+        """The answer is Stripe's to the request, not a refusal, which may be quick."""
+        way = self.limits[0].way(now - self.left)
+        self.at = self.left + way
+        if way > _LONGEST_WAY:
+            for limit in self.limits:
+                limit.is_unsorted = True
 
 
 class _Limit:
@@ -41,8 +48,15 @@ class _Limit:
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
+        self.fastest = math.inf
+        """The fewest seconds from a request's leaving to its answer's beginning."""
+        self.is_unsorted = False
+        """A request came much later than others that had left after it."""
+        self._answers = 0
+        self._usually_longer = 0.0
         self._share = 1.0
         self._changed = 0.0
+        self._last: Departure | None = None
         self._taken: deque[Departure] = deque(maxlen=max(1, int(rate)))
 
     def share(self, now: float) -> float:
@@ -50,17 +64,35 @@ class _Limit:
 
     def next(self, now: float) -> float:
         """The earliest time for one more request."""
-        if not self._taken:
+        if self._last is None:
             return now
         share = self.share(now)
         # Half the even distance: a late request may be caught up with, but never in a burst.
-        time = self._taken[-1].left + (0.5 if share == 1.0 else 1.0) / (self.rate * share)
+        time = self._last.left + (0.5 if share == 1.0 else 1.0) / (self.rate * share)
         if len(self._taken) == self._taken.maxlen:
+            if self.is_unsorted:
+                self.is_unsorted = False
+                self._taken = deque(sorted(self._taken, key=lambda departure: departure.at), self._taken.maxlen)
             time = max(time, self._taken[0].at + _WINDOW / share)
         return time
 
     def take(self, departure: Departure) -> None:
+        self._last = departure
         self._taken.append(departure)
+
+    def way(self, took: float) -> float:
+        """How long a request can have been under way to Stripe that was answered after `took` seconds.
+
+        No answer takes less than the fastest, so it had come by so much before its answer began. Where answers take unlike
+        long, that says little of the way.
+        """
+        self._answers += 1
+        self.fastest = min(self.fastest, took)
+        longer = took - self.fastest
+        self._usually_longer += (longer - self._usually_longer) / _MEMORY
+        if self._answers < _MEMORY:
+            return max(longer, _LONGEST_WAY)
+        return longer if self._usually_longer <= _LONGEST_WAY else min(longer, _LONGEST_WAY)
 
     def fall(self, now: float) -> None:
         # Requests already under way are refused with the one that told: they count once.
@@ -79,9 +111,6 @@ class Pace:
         self.rate, self.endpoint_rate = rate, endpoint_rate
         self._account = _Limit(rate)
         self._endpoints: defaultdict[str, _Limit] = defaultdict(lambda: _Limit(endpoint_rate))
-        self.fastest = math.inf
-        """The fewest seconds from a request's leaving to its answer's beginning."""
-        self._usually_longer = 0.0
 
     def next(self, endpoint: str, now: float) -> float:
         """The earliest time, on the clock of `now`, for a request to `endpoint`."""
@@ -89,21 +118,16 @@ class Pace:
 
     def take(self, endpoint: str, now: float) -> Departure:
         """Count a request to `endpoint` that is sent at `now`."""
-        departure = Departure(self, now, now + _LONGEST_WAY)
+        limit = self._endpoints[endpoint]
+        departure = Departure((limit, self._account), now, now + _LONGEST_WAY)
+        limit.take(departure)
         self._account.take(departure)
-        self._endpoints[endpoint].take(departure)
         return departure
 
-    def way(self, took: float) -> float:
-        """How long a request can have been under way to Stripe that was answered after `took` seconds.
-
-        No answer takes less than the fastest, so it had come by so much before its answer began. Where answers take unlike
-        long, that says little of the way. May be called without the lock: a measurement may get lost.
-        """
-        self.fastest = min(self.fastest, took)
-        longer = took - self.fastest
-        self._usually_longer += (longer - self._usually_longer) / _MEMORY
-        return longer if self._usually_longer <= _LONGEST_WAY else min(longer, _LONGEST_WAY)
+    def side_by_side(self, endpoint: str) -> float:
+        """How many requests to `endpoint` may be under way at a time: so many may leave while one is answered."""
+        fastest = self._endpoints[endpoint].fastest
+        return max(1.0, self.endpoint_rate * fastest) if fastest < math.inf else 1.0
 
     def fall(self, endpoint: str, reason: str, now: float) -> None:
         """Stripe said 429: go slower, for this endpoint when the `reason` names it, else for all."""

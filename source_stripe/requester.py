@@ -93,7 +93,7 @@ class Trip(Protocol):
         """It has gone out, which may be well after it was begun with: a connection is made first."""
 
     def is_answered(self) -> None:
-        """The answer has begun to come."""
+        """An answer of status 200 has begun to come."""
 
 
 class _Thread(threading.local):
@@ -114,7 +114,8 @@ class _Connection(HTTPConnection):
             return super().getresponse()
         trip.has_left()
         response = super().getresponse()
-        trip.is_answered()
+        if response.status == 200:
+            trip.is_answered()
         return response
 
 

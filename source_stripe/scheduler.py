@@ -118,11 +118,6 @@ class Scheduler:
         """The time of day at Stripe, in epoch seconds, as its first answer told it; this machine's before that."""
         return int(self.clock.now() + (self._skew or 0.0))
 
-    @property
-    def side_by_side(self) -> float:
-        """How many requests to one endpoint may be under way at a time: so many may leave while one is answered."""
-        return max(1.0, self.pace.endpoint_rate * self.pace.fastest) if self.pace.fastest < float("inf") else 1.0
-
     # ------------------------------------------------------------------ for owners; the lock is held
 
     def add(self, *tasks: Task, first: bool = False) -> None:

@@ -77,6 +77,22 @@ def test_requests_that_are_held_up_on_the_way_are_within_the_limit_where_they_ar
     assert most_in_a_second(times) <= 25
 
 
+def test_one_request_that_is_held_up_on_the_way_does_not_hold_up_the_others() -> None:
+    ways = [0.01 + 0.9 * (number == 500) for number in range(1000)]
+    times = arrived(Pace(100, 25), "/v1/charges", ways, answer_time=0.05)
+    assert most_in_a_second(times) <= 25
+    assert 1000 / (times[-1] - times[0]) >= 0.97 * 25
+
+
+def test_as_many_requests_to_an_endpoint_are_side_by_side_as_may_leave_while_one_is_answered() -> None:
+    pace = Pace(100, 25)
+    assert pace.side_by_side("/v1/charges") == 1.0
+    for took in (0.5, 0.4):
+        pace.take("/v1/charges", 1000.0).is_answered(1000.0 + took)
+    assert pace.side_by_side("/v1/charges") == pytest.approx(10.0)
+    assert pace.side_by_side("/v1/events") == 1.0
+
+
 def test_answers_that_take_a_little_unlike_long_cost_little() -> None:
     times = arrived(Pace(100, 25), "/v1/charges", [0.01 * (number % 3) for number in range(1000)], answer_time=0.2)
     assert most_in_a_second(times) <= 25

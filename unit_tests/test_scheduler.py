@@ -462,12 +462,6 @@ def test_while_many_answers_wait_to_be_handled_nothing_more_is_asked_for(answer:
     assert len(bench.stripe.sent) == 200
 
 
-def test_as_many_requests_to_an_endpoint_are_side_by_side_as_may_leave_while_one_is_answered(bench: Bench) -> None:
-    assert bench.scheduler.side_by_side == 1.0
-    bench.scheduler.pace.fastest = 0.4
-    assert bench.scheduler.side_by_side == 10.0
-
-
 def test_a_stop_leaves_queued_work_unsent_and_closes_the_connections(bench: Bench) -> None:
     sent = threading.Event()
     stopped = threading.Event()
