@@ -8,7 +8,8 @@ RUN python -m venv --without-pip $PREFIX
 WORKDIR /build
 COPY requirements.lock ./
 # Test suites that packages ship inside themselves are a fifth of their bytes, and no package imports its own.
-RUN pip --python $PREFIX/bin/python install --no-compile --require-hashes -r requirements.lock \
+RUN pip --python $PREFIX/bin/python install --no-compile --no-deps --require-hashes -r requirements.lock \
+    && pip --python $PREFIX/bin/python check \
     && find $PREFIX -type d -name tests -prune -exec rm -r {} +
 COPY . ./
 RUN pip install "$(grep -o '^hatchling==[^ ]*' requirements-dev.lock)" \

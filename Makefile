@@ -7,7 +7,10 @@ DOCKER ?= docker
 # More arguments for what a target runs: `make test ARGS='-k resumes -x'`.
 ARGS ?=
 # Twice quiet: pip warns of every index of this machine that lacks a package.
-PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+PIP_QUIETLY := -m pip --disable-pip-version-check -qq
+PIP := $(BIN)/python $(PIP_QUIETLY)
+# A lock is whole. Were pip to look for dependencies too, it would take the newest of a package that is asked for with extras.
+INSTALL_LOCKED := install --no-deps --require-hashes -r
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -21,8 +24,9 @@ setup: .venv/installed ## make .venv with the locked packages and this connector
 .venv/installed: requirements-dev.lock pyproject.toml
 	@echo "Setting up .venv (once; a minute or two)"
 	$(PYTHON) -m venv .venv
-	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) $(INSTALL_LOCKED) requirements-dev.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
+	$(PIP) check
 	@touch $@
 
 demo: setup ## read all 14 streams of an embedded Stripe account
@@ -40,7 +44,8 @@ pyairbyte-test: setup .venv-pyairbyte/installed ## sync twice with PyAirbyte int
 .venv-pyairbyte/installed: integration_tests/pyairbyte/requirements.lock
 	@echo "Setting up .venv-pyairbyte (once; two minutes)"
 	$(PYTHON) -m venv .venv-pyairbyte
-	.venv-pyairbyte/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r $<
+	.venv-pyairbyte/bin/python $(PIP_QUIETLY) $(INSTALL_LOCKED) $<
+	.venv-pyairbyte/bin/python $(PIP_QUIETLY) check
 	@touch $@
 
 lint: setup ## check style, format and types
