@@ -26,9 +26,10 @@ _MOST_GUESSED = 13
 _MOST_FAITH = 8
 # Fewer pages than these tell nothing of how many are to come.
 _FEW_PAGES = 16
-# Where nothing was read yet, a split skips eight pages, or twice as many as are known.
+# Where nothing was read yet, a split skips eight pages, sixteen if the next week holds so many, or twice as many as are known.
 _FIRST_REACH = 16
 _GROWTH = 4
+# What began to be used at all was used for a week.
 _WEEK = 7 * 86_400
 
 
@@ -188,9 +189,10 @@ class ListRead:
 
     @property
     def left(self) -> float:
-        """About how many pages are still to come, infinity as long as more can be learnt of that. Called with the lock held.
+        """About how many pages are still to come, infinity as long as reading on will tell more of that.
 
-        A part that can't be split takes as long as many times its pages side by side.
+        The pages of a part that can't be split come one by one: each counts for as many as come side by side otherwise.
+        Called with the lock held.
         """
         if self._left is None:
             left, known = self._pages_left(), self._pages_known()
@@ -406,6 +408,7 @@ class ListRead:
         return min(pages, self._far(part, known))
 
     def _far(self, part: _Part, known: float) -> float:
+        """How many pages are counted on below a part of which only the upper end was seen, however far back it goes."""
         return max(_FIRST_REACH, min(self._soon(part), 2 * _FIRST_REACH), _GROWTH * known)
 
     def _is_bottomless(self, part: _Part, known: float) -> bool:
