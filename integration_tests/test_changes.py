@@ -314,6 +314,23 @@ def test_a_pending_transaction_arrives_again_when_it_is_available(account: Accou
     assert [each.lists("balance_transactions") for each in (second, third, reader.sync(third))] == [1, 2, 1]
 
 
+def test_a_pending_transaction_stays_due_when_its_stream_fails_before_it_is_emitted(
+    account: Account, server: StripeServer
+) -> None:
+    reader = Reader(server, page_size=3)
+    for _ in range(6):
+        account.create("balance_transaction")
+        account.advance(3)
+    first = reader.sync(streams=["balance_transactions"])
+    account.advance(3 * DAY)
+    server.fault("status", match=lambda request: "starting_after" in dict(request.query), times=None, status=400)
+    server.fault("slow", match=lambda request: "created[lte]" in dict(request.query), times=None, seconds=0.3)
+    failed = reader.sync(first, streams=["balance_transactions"])
+    assert failed.failure is not None
+    server.clear_faults()
+    assert_holds_all([first, failed, reader.sync(failed, ["balance_transactions"])], truth(account, ["balance_transactions"]))
+
+
 def test_what_was_pending_for_airbytes_own_connector_arrives_again(account: Account, reader: Reader) -> None:
     id = account.create("balance_transaction", {"available_on": NOW + DAY}, at=NOW - DAY)["id"]
     account.advance(2 * DAY)

@@ -113,6 +113,8 @@ class _SettledReader(HistoryReader):
         """Nothing: the range was read before."""
 
     def finished(self) -> None:
+        if self.stream.error is not None:
+            return  # What was read may not have been emitted: the range stays due.
         state, due, range_, still_pending = self.stream.state, self._due, self._range, self._still_pending
 
         def learn() -> None:
