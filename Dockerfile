@@ -22,6 +22,8 @@ COPY --from=build /opt/source-stripe /opt/source-stripe
 RUN useradd --uid 1000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin airbyte
 # The CDK wants a folder for temporary files; this one can be written to even where the root file system can't.
 ENV TMPDIR=/dev/shm
+# It is memory: what a later sync has to remember goes to the disk if that can be written to.
+ENV SQLITE_TMPDIR=/tmp
 ENV PATH=/opt/source-stripe/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     AIRBYTE_ENTRYPOINT=/opt/source-stripe/bin/source-stripe

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from typing import Any
 
 import pytest
@@ -64,6 +65,54 @@ def test_an_object_that_changed_often_arrives_once_in_its_latest_state(account: 
         account.update("product", id, {"name": f"Name {number}"})
     second = reader.sync(first)
     assert [(row["name"], row["updated"]) for row in second.of("products")] == [("Name 6", NOW + 3)]
+
+
+def test_very_many_changes_of_every_kind_arrive_once_each(account: Account, reader: Reader) -> None:
+    account.legacy_refund_events = True
+    customers = [old(account, "customer") for _ in range(620)]
+    coupons = [old(account, "coupon") for _ in range(250)]
+    charges = [old(account, "charge") for _ in range(230)]
+    first = reader.sync()
+    account.advance(60)
+    for customer in customers:
+        account.update("customer", customer, {"name": "Renamed"})
+    for coupon in coupons:
+        account.delete("coupon", coupon)
+    for charge in charges:
+        account.create("refund", {"charge": charge, "amount": 1})
+    products = [account.create("product", {})["id"] for _ in range(230)]
+    second = reader.sync(first)
+    assert sorted(second.ids("customers")) == sorted(customers)
+    assert sorted(rows(second, "coupons")) == sorted((coupon, NOW + 60, True) for coupon in coupons)
+    assert sorted(second.ids("charges")) == sorted(charges)
+    assert sorted(row["charge"] for row in second.of("refunds")) == sorted(charges)
+    assert sorted(second.ids("products")) == sorted(products)
+    assert_holds_all([first, second], truth(account))
+    assert not any(reader.sync(second).of(stream) for stream in CHANGING)
+
+
+def test_a_full_temporary_directory_fails_the_streams_whose_changes_need_it(
+    account: Account, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = reader.sync()
+    account.advance(60)
+    for _ in range(300):
+        account.create("customer", {})
+    account.create("coupon", {})
+    connect = sqlite3.connect
+
+    def on_a_full_disk(*args: Any, **options: Any) -> sqlite3.Connection:
+        database: sqlite3.Connection = connect(*args, **options)
+        database.execute("PRAGMA max_page_count = 8")
+        return database
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", on_a_full_disk)
+        second = reader.sync(first)
+    assert "Make room there" in second.errors["customers"]
+    assert second.kinds["customers"] == "FailureType.config_error"
+    assert second.complete == set(STREAMS) - {"customers"}
+    assert_holds_all([first, second, reader.sync(second)], truth(account))
 
 
 def test_an_event_of_an_older_version_is_no_record(account: Account, reader: Reader) -> None:

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +100,8 @@ def inspected() -> dict[str, Any]:
     return config
 
 
-def in_image(*command: str) -> subprocess.CompletedProcess[str]:
-    run = ["docker", "run", "--rm", "--network", "none", "--entrypoint", command[0], IMAGE, *command[1:]]
+def in_image(*command: str, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    run = ["docker", "run", "--rm", "--network", "none", *options, "--entrypoint", command[0], IMAGE, *command[1:]]
     return subprocess.run(run, capture_output=True, text=True, check=False)
 
 
@@ -143,6 +143,21 @@ def test_every_line_is_a_message_of_the_protocol(account: Account) -> None:
 def test_the_image_runs_as_its_own_user_unless_told_otherwise(account: Account) -> None:
     assert in_image("id", "-u").stdout == "1000\n"
     assert of_type("SPEC", messages(["docker", "run", "--rm", "--read-only", "--network", "none", IMAGE, "spec"]))
+
+
+_SPILL = """
+import os, sqlite3
+database = sqlite3.connect("")
+database.execute("PRAGMA cache_size = 1")
+database.execute("CREATE TABLE changes (id)")
+database.execute("INSERT INTO changes VALUES (zeroblob(1000000))")
+print(*(os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{name}")))
+"""
+
+
+@pytest.mark.parametrize(("options", "place"), [([], "/tmp"), (["--read-only"], "/dev/shm")])
+def test_what_is_too_much_for_memory_goes_to_the_disk_if_it_can(options: list[str], place: str) -> None:
+    assert f"{place}/etilqs_" in in_image("python", "-c", _SPILL, options=options).stdout
 
 
 def test_sigterm_stops_a_read_within_seconds(account: Account) -> None:

@@ -1,38 +1,56 @@
-"""What the account's events tell: which objects changed, and how each is to be read again."""
+"""What the account's events tell of one stream: which objects changed, and how each is to be read again."""
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
-from source_stripe.errors import StripeError
-from source_stripe.history import Claim, ListRead, ListReader
+from source_stripe.config import config_error
 from source_stripe.page import Row
-from source_stripe.requester import Answer, Request
 from source_stripe.retriever import StripeRetriever
-from source_stripe.scheduler import Owner, Scheduler, Task
-from source_stripe.state import OVERLAP
+from source_stripe.state import MOST_REMEMBERED
 
-_MOST_TYPES = 20
-"""Stripe filters by at most twenty types: https://docs.stripe.com/api/events/list."""
-
-# Everything waits for the events, and each page of them may lead to a hundred requests: some more to have them soon are few.
-_SPARE = 0.1
+_MOST_CACHED = 1 << 20
+"""So many bytes of a stream's changes are kept in memory."""
+_BATCH = 500
 
 
 class _EventData(msgspec.Struct):
     object: Raw
 
 
-class _Event(Row):
+class _EventRow(Row):
     type: str = ""
     data: _EventData | None = None
 
 
-_decode_event = msgspec.json.Decoder(_Event).decode
+decode_event = msgspec.json.Decoder(_EventRow).decode
+
+
+@dataclass(slots=True)
+class Event:
+    """An event and its object: `payload` taken apart, `raw` as JSON. `created` is in epoch seconds."""
+
+    id: str
+    created: int
+    type: str
+    payload: dict[str, Any]
+    raw: Raw
+
+    @classmethod
+    def of(cls, raw: Raw | bytes) -> "Event | None":
+        """The event that is written in `raw`; None if it shows no object."""
+        event = decode_event(raw)
+        if event.data is None:
+            return None
+        return cls(event.id, event.created, event.type, msgspec.json.decode(event.data.object), event.data.object)
 
 
 @dataclass(slots=True)
@@ -47,14 +65,69 @@ class Change:
     event: str
     created: int | None
     is_fresh: bool = False
-    deletion: Raw | None = None
+    deletion: bytes | None = None
     """The object as its deletion's event carries it, when that is the newest."""
     is_tied: bool = False
     """A deletion and another event share the newest second: which came last can't be told by their times."""
+    is_shown: bool = False
+    """A list showed it since: it needs no read of its own."""
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the object is known to be gone."""
+        return self.deletion is not None and not self.is_tied
+
+
+@dataclass(slots=True)
+class _Announced:
+    """Of one object, how many of its events announced others of the stream, and how many of these have events of their own.
+
+    `at` is the time of the newest announcement that is fresh, None when none is.
+    """
+
+    at: int | None = None
+    announcements: int = 0
+    creations: int = 0
+
+    def add(self, other: "_Announced") -> None:
+        self.at = max(self.at or 0, other.at or 0) or None
+        self.announcements += other.announcements
+        self.creations += other.creations
+
+
+@dataclass(slots=True)
+class _Told:
+    """What one event tells of the object `id`."""
+
+    id: str
+    event: Event
+    created: int | None
+    is_fresh: bool
+    is_deletion: bool
+
+    def added_to(self, change: Change | None) -> Change:
+        event = self.event
+        if change is None:
+            change = Change(event.created, event.id, self.created)
+            change.deletion = bytes(event.raw) if self.is_deletion else None
+        elif event.created == change.at:
+            change.is_tied = change.is_tied or self.is_deletion != (change.deletion is not None)
+        elif event.created > change.at:
+            change.at, change.event, change.is_tied = event.created, event.id, False
+            change.deletion = bytes(event.raw) if self.is_deletion else None
+        if self.created is not None and (change.created is None or event.id == change.event):
+            change.created = self.created
+        change.is_fresh = change.is_fresh or self.is_fresh
+        return change
 
 
 class ChangeIndex:
-    """The changes of one stream's objects, gathered from events in any order of ranges, newest first within each."""
+    """The changes of one stream's objects, gathered from events in any order of ranges, newest first within each.
+
+    There may be millions: what does not fit into a little memory lies in a file of SQLite's, which has no name and is gone
+    with the process; where no temporary directory can be written to, all stays in memory. A method fails with a
+    `config_error` when that file can't be written.
+    """
 
     def __init__(self, retriever: StripeRetriever, handled: Mapping[str, int]) -> None:
         self._retriever = retriever
@@ -63,200 +136,172 @@ class ChangeIndex:
         self._fields = {type_: name for name, types in retriever.changed_with.items() for type_ in types}
         self.types = self._own_types | set(self._fields) | set(retriever.announced_by)
         """The types of event that tell something of the stream."""
-        self.changes: dict[str, Change] = {}
-        self.announced: dict[str, int] = {}
-        """By the id of the object that announced others of this stream, the time of the newest fresh announcement."""
-        self._announcements: dict[str, int] = {}
-        self._own_creations: dict[str, int] = {}
         self.near: dict[str, int] = {}
-        """By its id the time of each event that told something and that the next sync will see again."""
+        """By its id the time of each event that told something and that the next sync will see again; the newest of them."""
+        self._lock = threading.Lock()
 
-    def add(self, event: _Event, payload: Mapping[str, Any], raw: Raw, is_near: bool) -> None:
-        """Count `event`, whose object is `payload`; one without an id is a preview that is stored nowhere."""
-        if (
-            event.type not in self._own_types
-            and event.type not in self._fields
-            and event.type not in self._retriever.announced_by
-        ):
-            return
-        is_fresh = event.id not in self._handled
-        if is_near:
-            self.near[event.id] = event.created
-        if (
-            event.type in self._own_types
-            and payload.get("object") == self._retriever.object
-            and isinstance(payload.get("id"), str)
-        ):
-            self._count(payload["id"], event, payload.get("created"), raw, is_fresh)
-            if event.type.endswith(".created"):
-                for owner in self._retriever.announced_by.values():
-                    if isinstance(id := _id_of(payload.get(owner)), str):
-                        self._own_creations[id] = self._own_creations.get(id, 0) + 1
-        elif (name := self._fields.get(event.type)) and (id := _id_of(payload.get(name))):
-            self._count(id, event, None, raw, is_fresh)
-        if event.type in self._retriever.announced_by and (id := _id_of(payload)):
-            self._announcements[id] = self._announcements.get(id, 0) + 1
-            if is_fresh:
-                self.announced[id] = max(event.created, self.announced.get(id, 0))
+    # ------------------------------------------------------------------ events
 
-    def _count(self, id: str, event: _Event, created: int | None, raw: Raw, is_fresh: bool) -> None:
-        is_deletion = event.type == self._retriever.deleted_by != ""
-        change = self.changes.get(id)
-        if change is None:
-            change = self.changes[id] = Change(event.created, event.id, created)
-            change.deletion = raw.copy() if is_deletion else None
-        elif event.created == change.at:
-            change.is_tied = change.is_tied or is_deletion != (change.deletion is not None)
-        elif event.created > change.at:
-            change.at, change.event, change.is_tied = event.created, event.id, False
-            change.deletion = raw.copy() if is_deletion else None
-        if created is not None and (change.created is None or event.id == change.event):
-            change.created = created
-        change.is_fresh = change.is_fresh or is_fresh
+    def add(self, events: Iterable[Event], near: int) -> None:
+        """Count `events`; those from `near` on will be seen again by the next sync. Called by one thread at a time."""
+        told: list[_Told] = []
+        announced: dict[str, _Announced] = {}
+        for event in events:
+            if event.type not in self.types:
+                continue
+            is_fresh = event.id not in self._handled
+            if event.created >= near:
+                self.near[event.id] = event.created
+            if (change := self._told(event, is_fresh)) is not None:
+                told.append(change)
+            for owner, one in self._announced(event, is_fresh):
+                announced.setdefault(owner, _Announced()).add(one)
+        if len(self.near) > 2 * MOST_REMEMBERED:
+            self.near = dict(sorted(self.near.items(), key=lambda item: item[1], reverse=True)[:MOST_REMEMBERED])
+        self._count(told)
+        self._count_announced(announced)
 
-    def unannounced(self) -> dict[str, int]:
+    def _told(self, event: Event, is_fresh: bool) -> _Told | None:
+        """The change that `event` tells of; none of an object without an id: that is a preview, stored nowhere."""
+        if self._is_own(event):
+            is_deletion = event.type == self._retriever.deleted_by != ""
+            return _Told(event.payload["id"], event, event.payload.get("created"), is_fresh, is_deletion)
+        if (name := self._fields.get(event.type)) and (id := _id_of(event.payload.get(name))):
+            return _Told(id, event, None, is_fresh, False)
+        return None
+
+    def _announced(self, event: Event, is_fresh: bool) -> Iterator[tuple[str, _Announced]]:
+        """The object that announced others by `event`, or the one that may have announced what was created by it."""
+        if event.type in self._retriever.announced_by and (id := _id_of(event.payload)):
+            yield id, _Announced(event.created if is_fresh else None, announcements=1)
+        if event.type.endswith(".created") and self._is_own(event):
+            for owner in self._retriever.announced_by.values():
+                if id := _id_of(event.payload.get(owner)):
+                    yield id, _Announced(creations=1)
+
+    def _is_own(self, event: Event) -> bool:
+        is_own = event.type in self._own_types and event.payload.get("object") == self._retriever.object
+        return is_own and bool(_id_of(event.payload))
+
+    def _count(self, told: Sequence[_Told]) -> None:
+        changes = self.find([one.id for one in told])
+        for one in told:
+            changes[one.id] = one.added_to(changes.get(one.id))
+        self._put(_CHANGES, changes)
+
+    def _count_announced(self, found: Mapping[str, _Announced]) -> None:
+        announced = {owner: _Announced(*rest) for owner, *rest in self._of_ids(_ANNOUNCED, list(found))}
+        for owner, one in found.items():
+            announced.setdefault(owner, _Announced()).add(one)
+        self._put(_ANNOUNCED, announced)
+
+    # ------------------------------------------------------------------ changes
+
+    def find(self, ids: Sequence[str]) -> dict[str, Change]:
+        """What is known of those of `ids` that changed."""
+        return {id: Change(*rest) for id, *rest in self._of_ids(_CHANGES, ids)}
+
+    def show(self, ids: Iterable[str]) -> None:
+        """A list showed these objects."""
+        if not self._is_empty:
+            self._write("UPDATE changes SET is_shown = 1 WHERE id = ?", [(id,) for id in ids])
+
+    def due(self) -> Iterator[tuple[str, Change]]:
+        """The changes that are fresh and that no list showed; other methods may be called in between."""
+        return ((id, Change(*rest)) for id, *rest in self._select("*", _CHANGES, "is_fresh AND NOT is_shown"))
+
+    def created_of_due(self) -> Iterator[int | None]:
+        """When they were created, of those of `due` that are not deleted, None where that is not known."""
+        condition = "is_fresh AND NOT is_shown AND (deletion IS NULL OR is_tied)"
+        return (created for _, created in self._select("id, created", _CHANGES, condition))
+
+    def count_created(self, since: int) -> int:
+        """How many of the objects that changed were created from `since` on."""
+        return 0 if self._is_empty else int(self._read("SELECT count(*) FROM changes WHERE created >= ?", since)[0][0])
+
+    def unannounced(self) -> Iterator[tuple[str, int]]:
         """Objects that announced others of this stream without an event of these, with the time of the announcement."""
-        return {id: at for id, at in self.announced.items() if self._own_creations.get(id, 0) < self._announcements.get(id, 0)}
+        return self._select("id, at", _ANNOUNCED, "at IS NOT NULL AND creations < announcements")
+
+    # ------------------------------------------------------------------ database
+
+    @cached_property
+    def _database(self) -> sqlite3.Connection:
+        try:
+            tempfile.gettempdir()
+            place = ""
+        except FileNotFoundError:
+            place = ":memory:"
+        database = sqlite3.connect(place, check_same_thread=False)
+        database.execute("PRAGMA journal_mode = OFF")
+        database.execute(f"PRAGMA cache_size = {-_MOST_CACHED // 1024}")
+        for table in (_CHANGES, _ANNOUNCED):
+            database.execute(f"CREATE TABLE {table.name} (id PRIMARY KEY, {', '.join(table.columns)}) WITHOUT ROWID")
+        return database
+
+    @property
+    def _is_empty(self) -> bool:
+        return "_database" not in self.__dict__
+
+    def close(self) -> None:
+        """Forget everything."""
+        if not self._is_empty:
+            self._database.close()
+
+    def _read(self, statement: str, *values: Any) -> list[Any]:
+        try:
+            with self._lock:
+                return self._database.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise _no_room(error) from error
+
+    def _write(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        try:
+            with self._lock, self._database:
+                self._database.executemany(statement, rows)
+        except sqlite3.Error as error:
+            raise _no_room(error) from error
+
+    def _put(self, table: "_Table", rows: Mapping[str, Any]) -> None:
+        if rows:
+            places = ", ".join("?" * (1 + len(table.columns)))
+            values = attrgetter(*table.columns)
+            self._write(f"REPLACE INTO {table.name} VALUES ({places})", [(id, *values(row)) for id, row in rows.items()])
+
+    def _of_ids(self, table: "_Table", ids: Sequence[str]) -> list[Any]:
+        if self._is_empty or not ids:
+            return []
+        return self._read(f"SELECT * FROM {table.name} WHERE id IN ({', '.join('?' * len(ids))})", *ids)
+
+    def _select(self, columns: str, table: "_Table", condition: str) -> Iterator[Any]:
+        """The rows by id, a batch at a time: it starts after the last one, whatever was written meanwhile."""
+        statement = f"SELECT {columns} FROM {table.name} WHERE {condition} AND id > ? ORDER BY id LIMIT {_BATCH}"
+        last = ""
+        while rows := [] if self._is_empty else self._read(statement, last):
+            yield from rows
+            last = rows[-1][0]
+
+
+class _Table:
+    """Where objects of one class lie: their fields, by the id that they are of."""
+
+    def __init__(self, name: str, of: type) -> None:
+        self.name = name
+        self.columns = [field.name for field in fields(of)]
+
+
+_CHANGES = _Table("changes", Change)
+_ANNOUNCED = _Table("announced", _Announced)
+
+
+def _no_room(error: sqlite3.Error) -> Exception:
+    return config_error(
+        "What changed since the last sync did not find room in the temporary directory. Make room there, or name another one"
+        f" in the environment variable SQLITE_TMPDIR. SQLite says: {error}"
+    )
 
 
 def _id_of(value: Any) -> str | None:
     """The id in a field that holds an id or an object."""
     id = value.get("id") if isinstance(value, Mapping) else value
     return id if isinstance(id, str) else None
-
-
-class FeedReader(ListReader):
-    """A stream that takes its records from the same pass over the events."""
-
-    since: int
-
-    @abstractmethod
-    def failed(self, error: Exception) -> None:
-        """The pass failed. Called with the lock held."""
-
-
-@dataclass
-class Subscriber:
-    """A stream that the feed serves: `since` None needs the newest events alone, to know where to go on from."""
-
-    index: ChangeIndex
-    since: int | None
-    begin: Callable[["Feed"], None]
-    fail: Callable[[Exception], None]
-    can_do_without: bool
-
-
-class Feed(Owner, ListReader):
-    """One pass over `/v1/events` for all streams of a sync, newest first.
-
-    Only ids, types and times are kept. Each subscriber begins when the pass is complete, or as soon as the newest page is
-    there if it needs no more; it then finds `at`, up to when changes are told, and `newest`, the newest event's time.
-    """
-
-    def __init__(self, scheduler: Scheduler, retriever: StripeRetriever) -> None:
-        super().__init__()
-        self._scheduler = scheduler
-        self._retriever = retriever
-        self._subscribers: list[Subscriber] = []
-        self._records: FeedReader | None = None
-        self._has_head = False
-        self.at = 0
-        self.newest: int | None = None
-        self.aged_out_at: int | None = None
-
-    def subscribe(self, subscriber: Subscriber) -> None:
-        self._subscribers.append(subscriber)
-
-    def share(self, reader: FeedReader) -> None:
-        """Hand the pages to the `events` stream too, as far back as it needs them."""
-        self._records = reader
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether a subscriber needs more than the newest page."""
-        return any(subscriber.since is not None for subscriber in self._subscribers)
-
-    def start(self) -> None:
-        """Queue the first request. Called with the lock held."""
-        types = sorted(set().union(*(subscriber.index.types for subscriber in self._subscribers)))
-        if self._records is not None or len(types) > _MOST_TYPES:
-            types = []
-        since = [subscriber.since for subscriber in self._subscribers if subscriber.since is not None]
-        if self._records is not None:
-            since.append(self._records.since)
-        if since:
-            ranges = [(min(since), None)]
-            ListRead(self._scheduler, self, self._retriever, self, ranges, open_top=True, types=types, spare=_SPARE).start()
-        else:
-            request = self._retriever.list_request(None, None, None, types=types)
-            self._scheduler.add(Task(self, request, self._handle_head))
-
-    def _handle_head(self, answer: Answer) -> None:
-        listed = self._retriever.listed(answer)
-        self._index(listed.raws)
-        with self._scheduler.lock:
-            self.top(max(self._scheduler.stripe_now(), *(row.created for row in listed.rows[:1]), 0))
-
-    def top(self, hi: int) -> None:
-        self.at = hi
-        self._has_head = True
-        if self._records is not None:
-            self._records.top(hi)
-
-    def read(self, rows: Sequence[Any], raws: Sequence[Raw], claim: Claim) -> None:
-        self._index(raws)
-        if self._records is not None:
-            self._records.read(rows, raws, claim)
-
-    def _index(self, raws: Iterable[Raw]) -> None:
-        told = []
-        for raw in raws:
-            event = _decode_event(raw)
-            if event.data is not None:
-                told.append((event, msgspec.json.decode(event.data.object), event.data.object))
-        with self._scheduler.lock:
-            self.newest = max([event.created for event, _, _ in told] + [self.newest or 0]) or None
-            near = self._near
-            for subscriber in self._subscribers:
-                for event, payload, payload_raw in told:
-                    if subscriber.since is None or event.created >= subscriber.since:
-                        subscriber.index.add(event, payload, payload_raw, event.created >= near)
-
-    def claimed(self, lo: int, hi: int) -> None:
-        if self._records is not None:
-            self._records.claimed(lo, hi)
-
-    def finished(self) -> None:
-        if self._records is not None:
-            self._records.finished()
-
-    def aged_out(self, at: int) -> None:
-        self.aged_out_at = max(at, self.aged_out_at or 0)
-
-    def ended(self) -> None:
-        error = self.error
-        if isinstance(error, StripeError) and error.is_missing_permission and self.at == 0:
-            self.at = self._scheduler.stripe_now()
-        for subscriber in self._subscribers:
-            if error is None or (subscriber.can_do_without and isinstance(error, StripeError) and error.is_missing_permission):
-                subscriber.begin(self)
-            else:
-                subscriber.fail(error)
-        if error is not None and self._records is not None:
-            self._records.failed(error)
-
-    def event_request(self, id: str) -> Request:
-        return self._retriever.object_request(id)
-
-    def payload(self, answer: Answer) -> bytes:
-        """The object that the event in `answer` is about."""
-        try:
-            event = _decode_event(msgspec.json.format(answer.body, indent=-1))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise answer.unreadable(str(error)) from error
-        return bytes(event.data.object) if event.data else b"{}"
-
-    @property
-    def _near(self) -> int:
-        """From when on events will be seen again by the next sync. Known with the newest page, which comes first."""
-        return min(self.newest or 0, self.at or self.newest or 0) - OVERLAP

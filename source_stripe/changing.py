@@ -1,21 +1,16 @@
 """Streams whose objects change: history once, then what the events tell."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from msgspec import Raw
-
-from source_stripe.changes import Change, ChangeIndex, Feed, Subscriber
+from source_stripe.changes import ChangeIndex
 from source_stripe.errors import StripeError
-from source_stripe.follow import Follow
-from source_stripe.history import Claim
+from source_stripe.feed import Feed, Subscriber
+from source_stripe.follow import ChangedReader, Follow
 from source_stripe.output import Output
-from source_stripe.page import Row
 from source_stripe.retriever import StripeRetriever
 from source_stripe.scheduler import Scheduler
 from source_stripe.state import RETENTION, StreamState
-from source_stripe.streams import HistoryReader, StreamSync
+from source_stripe.streams import StreamSync
 
 logger = logging.getLogger("airbyte")
 
@@ -28,11 +23,14 @@ class ChangingSync(StreamSync):
     ) -> None:
         super().__init__(scheduler, output, retriever, state, lookback)
         self.index = ChangeIndex(retriever, state.recent)
-        self._history: History | None = None
+        self._history: ChangedReader | None = None
 
     @property
     def share(self) -> float | None:
         return self._history.list_read.share() if self._history and self._history.list_read else None
+
+    def close(self) -> None:
+        self.index.close()
 
     def start(self, feed: Feed | None) -> None:
         assert feed is not None
@@ -61,7 +59,7 @@ class ChangingSync(StreamSync):
                 state.remember(handled, newest)
 
             self.output.put_state(self, first)
-            self._history = History(self, self.index.changes)
+            self._history = ChangedReader(self, self.index)
             self._history.read_ranges([(state.start, feed.at)], open_top=True)
         elif not self.refuses_the_future(feed.at):
             self._follow(feed)
@@ -80,7 +78,7 @@ class ChangingSync(StreamSync):
             unread, open_top = [(state.start, feed.at)], True
             floor = window = feed.at - RETENTION
             self.output.put_state(self, lambda: state.begin_full_read(feed.at))
-        self._history = History(self, self.index.changes, floor or 0)
+        self._history = ChangedReader(self, self.index, floor or 0)
         Follow(self, self.index, feed, window, unread, self._history).start()
         if unread:
             self._history.read_ranges([*unread], open_top)
@@ -94,28 +92,3 @@ class NeedsEventsError(StripeError):
         if isinstance(error, StripeError):
             return cls(**{name: getattr(error, name) for name in StripeError.__dataclass_fields__})
         return error
-
-
-class History(HistoryReader):
-    """History of a stream that changes. Objects of `expected` that it shows need no read of their own."""
-
-    def __init__(self, stream: StreamSync, changes: Mapping[str, Change], floor: int = 0) -> None:
-        super().__init__(stream)
-        self._changes = changes
-        self._floor = floor
-        self.expected: dict[str, Change] = {}
-        self.when_finished: Callable[[], None] = lambda: None
-
-    def read(self, rows: Sequence[Any], raws: Sequence[Raw], claim: Claim) -> None:
-        if self.expected:
-            with self.stream.scheduler.lock:
-                for row in rows:
-                    self.expected.pop(row.id, None)
-        super().read(rows, raws, claim)
-
-    def updated(self, row: Row) -> int:
-        change = self._changes.get(row.id)
-        return max(row.created, self._floor, change.at if change else 0)
-
-    def finished(self) -> None:
-        self.when_finished()

@@ -1,27 +1,38 @@
 """From the events to the records: each object that changed, once, as a list would show it now."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum, auto
+from itertools import islice
+from typing import Any
 
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from msgspec import Raw
 
-from source_stripe.changes import Change, ChangeIndex, Feed
+from source_stripe.changes import Change, ChangeIndex
 from source_stripe.errors import StripeError
-from source_stripe.history import Claim, ListRead
+from source_stripe.feed import Feed
+from source_stripe.history import ListRead
 from source_stripe.page import Row
 from source_stripe.requester import Answer
 from source_stripe.scheduler import Owner, Scheduler, Task
 from source_stripe.streams import HistoryReader, StreamSync
 
-_MOST_REREADS_QUEUED = 200
+_MOST_QUEUED = 200
+_DELETIONS_AT_A_TIME = 100
 
 
-class ExpectingHistory(Protocol):
-    """History that is being read, and that shows some of what changed."""
+class _Way(Enum):
+    """How a change gets to its record."""
 
-    expected: dict[str, Change]
-    """Changed objects that lie in what is unread; those that the lists show are taken out."""
-    when_finished: Callable[[], None]
+    NONE = auto()
+    """Not at all: the object was created before what is wanted."""
+    DELETION = auto()
+    HISTORY = auto()
+    """The part of history that is still to be read shows it."""
+    NEWEST = auto()
+    """It may be new enough for the list of what is new."""
+    REREAD = auto()
 
 
 class Follow(Owner):
@@ -34,7 +45,7 @@ class Follow(Owner):
         feed: Feed,
         window: int,
         unread: list[tuple[int, int]],
-        history: ExpectingHistory,
+        history: "ChangedReader",
     ) -> None:
         super().__init__()
         self._stream = stream
@@ -43,80 +54,113 @@ class Follow(Owner):
         self._window = window
         self._unread = unread
         self._history = history
-        self._rereads: list[tuple[str, Change]] = []
+        self._deletions = self._by(_Way.DELETION)
+        self._tasks: deque[Iterator[Task]] = deque()
         self._is_waiting = False
 
     def start(self) -> None:
         """Plan and queue. Called with the lock held."""
-        stream, start = self._stream, self._stream.state.start
+        stream = self._stream
         stream.children.append(self)
         stream.scheduler.hold(stream)
         stream.scheduler.hold(self)
         stream.nested.when_less_full(self._pump)
-        new: dict[str, Change] = {}
-        deletions = []
-        for id, change in self._index.changes.items():
-            if not change.is_fresh or (change.created is not None and change.created < start):
-                continue
-            if change.deletion is not None and not change.is_tied:
-                deletions.append(stream.retriever.deletion(change.deletion, change.at))
-            elif self._is_unread(change.created):
-                self._history.expected[id] = change
-            elif change.created is not None and change.created >= self._window:
-                new[id] = change
-            else:
-                self._rereads.append((id, change))
-        if self._history.expected:
+        stream.scheduler.hold(self)
+        self._delete_some()
+        self._tasks.append(self._owned_task(id, at) for id, at in self._index.unannounced())
+        expected, new, since = 0, 0, self._feed.at
+        for created in self._index.created_of_due():
+            way = self._way_of_living(created)
+            expected += way == _Way.HISTORY
+            if created is not None and way == _Way.NEWEST:
+                new += 1
+                since = min(since, created)
+        if expected:
             stream.scheduler.hold(self)
             self._history.when_finished = self._look_for_expected
-        if deletions:
-            stream.output.put_state(stream, None, stream.retriever.writer.page(deletions))
-        for id, at in self._index.unannounced().items():
-            self._list_announced(id, at)
-        self._read_new(new)
+        if new:
+            self._read_new(new, since)
+        self._tasks.append(self._rereads(_Way.REREAD))
         self._pump()
         stream.scheduler.release(self)
+
+    def _way(self, change: Change) -> _Way:
+        return _Way.DELETION if change.is_deleted and self._is_in_time(change.created) else self._way_of_living(change.created)
+
+    def _way_of_living(self, created: int | None) -> _Way:
+        if not self._is_in_time(created):
+            return _Way.NONE
+        if self._is_unread(created):
+            return _Way.HISTORY
+        return _Way.NEWEST if created is not None and created >= self._window else _Way.REREAD
+
+    def _is_in_time(self, created: int | None) -> bool:
+        return created is None or created >= self._stream.state.start
 
     def _is_unread(self, created: int | None) -> bool:
         if created is None:
             return bool(self._unread)
         return any(lo <= created <= hi for lo, hi in self._unread)
 
+    def _by(self, way: _Way) -> Iterator[tuple[str, Change]]:
+        return ((id, change) for id, change in self._index.due() if self._way(change) == way)
+
+    def _rereads(self, way: _Way) -> Iterator[Task]:
+        return (self._reread_task(id, change) for id, change in self._by(way))
+
     def _look_for_expected(self) -> None:
-        self._rereads += self._history.expected.items()
-        self._history.expected.clear()
-        self._pump()
+        self._go_on_with(_Way.HISTORY)
         self._stream.scheduler.release(self)
 
-    def _read_new(self, new: dict[str, Change]) -> None:
+    def _read_new(self, new: int, since: int) -> None:
         """New objects by the list, a hundred at a time, unless they are so few that reading each takes no more."""
-        if not new:
+        stream = self._stream
+        pages = -(-self._index.count_created(since) // stream.retriever.page_size) * len(stream.retriever.passes)
+        if new <= pages:
+            self._tasks.append(self._rereads(_Way.NEWEST))
             return
-        since = min(change.created or 0 for change in new.values())
-        listed = sum(1 for change in self._index.changes.values() if change.created is not None and change.created >= since)
-        pages = -(-listed // self._stream.retriever.page_size) * len(self._stream.retriever.passes)
-        if len(new) <= pages:
-            self._rereads += new.items()
-            return
-        reader = _NewObjects(self._stream, self._index.changes, new, self._later)
-        reader.list_read = ListRead(self._stream.scheduler, self, self._stream.retriever, reader, [(since, None)], open_top=True)
-        self._stream.nested.when_less_full(reader.list_read.resume)
+        reader = _NewObjects(stream, self._index)
+        reader.when_finished = lambda: self._go_on_with(_Way.NEWEST)
+        reader.list_read = ListRead(stream.scheduler, self, stream.retriever, reader, [(since, None)], open_top=True)
+        stream.nested.when_less_full(reader.list_read.resume)
         reader.list_read.start()
 
-    def _later(self, id: str, change: Change) -> None:
-        self._rereads.append((id, change))
+    def _go_on_with(self, way: _Way) -> None:
+        """A list has been read in which objects were looked for: those that it did not show need a read each."""
+        self._tasks.append(self._rereads(way))
         self._pump()
 
     def _pump(self) -> None:
-        """Keep some re-reads queued, not all: there may be a million."""
-        if self._rereads and not self._is_waiting:
+        """Keep some tasks queued, not all: there may be a million. Called with the lock held."""
+        if self._tasks and not self._is_waiting:
             self._is_waiting = True
             self._stream.scheduler.hold(self)
-        while self._rereads and self.left < _MOST_REREADS_QUEUED and not self._stream.nested.is_full():
-            self._stream.scheduler.add(self._reread_task(*self._rereads.pop()))
-        if self._is_waiting and not self._rereads:
+        try:
+            while self._tasks and self.left < _MOST_QUEUED and not self._stream.nested.is_full():
+                if (task := next(self._tasks[0], None)) is not None:
+                    self._stream.scheduler.add(task)
+                else:
+                    self._tasks.popleft()
+        except AirbyteTracedException as error:
+            self._stream.scheduler.fail(self, error)
+        if self._is_waiting and not self._tasks:
             self._is_waiting = False
             self._stream.scheduler.release(self)
+
+    def _delete_some(self) -> None:
+        """Emit some deletions, and the next when these are out."""
+        stream = self._stream
+        with stream.scheduler.lock:
+            try:
+                some = list(islice(self._deletions, _DELETIONS_AT_A_TIME)) if self.error is None else []
+            except AirbyteTracedException as error:
+                stream.scheduler.fail(self, error)
+                some = []
+            if some:
+                records = [stream.retriever.deletion(change.deletion or b"{}", change.at) for _, change in some]
+                stream.output.put_state(stream, self._delete_some, stream.retriever.writer.page(records))
+            else:
+                stream.scheduler.release(self)
 
     def _reread_task(self, id: str, change: Change) -> Task:
         return Task(
@@ -166,29 +210,30 @@ class Follow(Owner):
         stream = self._stream
         stream.output.put_state(stream, None, stream.retriever.writer.page([stream.retriever.deletion(payload, at)]))
 
-    def _list_announced(self, id: str, at: int, after: str | None = None) -> None:
+    def _owned_task(self, id: str, at: int, after: str | None = None) -> Task:
         """List what belongs to the object `id`, whose event announced it."""
         stream = self._stream
         owner = next(iter(stream.retriever.announced_by.values()))
-        request = stream.retriever.owned_request(owner, id, after)
 
         def handle(answer: Answer) -> None:
             listed = stream.retriever.listed(answer)
+            changes = self._index.find([row.id for row in listed.rows])
             rows = [
-                (row, raw, max(row.created, at, self._at_of(row.id)))
+                (row, raw, max(row.created, at, changes[row.id].at if row.id in changes else 0))
                 for row, raw in zip(listed.rows, listed.raws, strict=True)
                 if row.created >= stream.state.start
             ]
             with stream.scheduler.lock:
                 if listed.has_more and listed.rows:
-                    self._list_announced(id, at, listed.rows[-1].id)
+                    stream.scheduler.add(self._owned_task(id, at, listed.rows[-1].id))
+                self._pump()
             stream.nested.emit(rows, _Hold(stream.scheduler, self), None)
 
-        stream.scheduler.add(Task(self, request, handle, lambda error: error.is_missing_object or error.is_missing_cursor))
+        def refused(error: StripeError) -> bool:
+            self._pump()
+            return error.is_missing_object or error.is_missing_cursor
 
-    def _at_of(self, id: str) -> int:
-        change = self._index.changes.get(id)
-        return change.at if change else 0
+        return Task(self, stream.retriever.owned_request(owner, id, after), handle, refused)
 
     def ended(self) -> None:
         stream = self._stream
@@ -202,41 +247,36 @@ class Follow(Owner):
         stream.scheduler.release(stream)
 
 
-class _NewObjects(HistoryReader):
+class ChangedReader(HistoryReader):
+    """Emits what a list shows, with the times that the events tell; `floor` is the least of them."""
+
+    def __init__(self, stream: StreamSync, index: ChangeIndex, floor: int = 0) -> None:
+        super().__init__(stream)
+        self._index = index
+        self._floor = floor
+        self.when_finished: Callable[[], None] = lambda: None
+
+    def changes(self, rows: Sequence[Any]) -> Mapping[str, Change]:
+        changes = self._index.find([row.id for row in rows])
+        if changes:
+            self._index.show(changes)
+        return changes
+
+    def updated(self, row: Row, change: Change | None) -> int:
+        return max(row.created, self._floor, change.at if change else 0)
+
+    def finished(self) -> None:
+        self.when_finished()
+
+
+class _NewObjects(ChangedReader):
     """The objects created in the window, of which each that changed is looked for in the list."""
 
-    def __init__(
-        self,
-        stream: StreamSync,
-        changes: Mapping[str, Change],
-        wanted: dict[str, Change],
-        when_missing: Callable[[str, Change], None],
-    ) -> None:
-        super().__init__(stream)
-        self._changes = changes
-        self._wanted = wanted
-        self._when_missing = when_missing
-
-    def read(self, rows: Sequence[Any], raws: Sequence[Raw], claim: Claim) -> None:
-        with self.stream.scheduler.lock:
-            for row in rows:
-                self._wanted.pop(row.id, None)
-        super().read(rows, raws, claim)
-
-    def is_wanted(self, row: Any) -> bool:
-        change = self._changes.get(row.id)
+    def is_wanted(self, row: Any, change: Change | None) -> bool:
         return change is None or change.is_fresh
-
-    def updated(self, row: Row) -> int:
-        change = self._changes.get(row.id)
-        return max(row.created, change.at if change else 0)
 
     def claimed(self, lo: int, hi: int) -> None:
         """Nothing: history is not what is read here."""
-
-    def finished(self) -> None:
-        for id, change in self._wanted.items():
-            self._when_missing(id, change)
 
 
 class _Hold:

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from source_stripe.changes import Feed, FeedReader
+from source_stripe.changes import Change
+from source_stripe.feed import Feed, FeedReader
 from source_stripe.output import Output
 from source_stripe.retriever import StripeRetriever
 from source_stripe.scheduler import Scheduler
@@ -64,7 +65,7 @@ class _NewestReader(HistoryReader, FeedReader):
         for due, (first, last) in [(due, range_) for due, range_ in state.pending.items() if due <= hi]:
             _SettledReader(stream, due, (first, last)).read_ranges([(first, last)], open_top=False)
 
-    def is_wanted(self, row: Any) -> bool:
+    def is_wanted(self, row: Any, change: Change | None) -> bool:
         is_in_range = self.list_read is not None or row.created >= self.since  # The feed may read further back.
         return is_in_range and row.id not in self._handled
 
@@ -102,7 +103,7 @@ class _SettledReader(HistoryReader):
         self._range = range_
         self._still_pending: list[tuple[int, int]] = []
 
-    def is_wanted(self, row: Any) -> bool:
+    def is_wanted(self, row: Any, change: Change | None) -> bool:
         return bool(row.status != "pending")
 
     def then(self, rows: Sequence[Any]) -> Callable[[], None] | None:

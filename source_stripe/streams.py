@@ -1,12 +1,13 @@
 """What all streams of a sync have in common: a beginning, records, a state that follows them, an end."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Raw
 
-from source_stripe.changes import Feed
+from source_stripe.changes import Change
+from source_stripe.feed import Feed
 from source_stripe.history import Claim, ListRead, ListReader
 from source_stripe.nested import NestedLists
 from source_stripe.output import Output
@@ -45,6 +46,9 @@ class StreamSync(Owner):
     @abstractmethod
     def start(self, feed: Feed | None) -> None:
         """Queue the first requests, or ask the feed for what is needed first. Called with the lock held."""
+
+    def close(self) -> None:
+        """Let go of what the stream keeps outside of this process's memory. Called once, after everything."""
 
     def ended(self) -> None:
         self.output.end(self)
@@ -88,13 +92,22 @@ class HistoryReader(ListReader):
 
     def read(self, rows: Sequence[Any], raws: Sequence[Raw], claim: Claim) -> None:
         stream, start = self.stream, self.stream.state.start
-        wanted = [(row, raw) for row, raw in zip(rows, raws, strict=True) if row.created >= start and self.is_wanted(row)]
-        stream.nested.emit([(row, raw, self.updated(row)) for row, raw in wanted], claim, self.then(rows))
+        changes = self.changes(rows)
+        objects = [
+            (row, raw, self.updated(row, changes.get(row.id)))
+            for row, raw in zip(rows, raws, strict=True)
+            if row.created >= start and self.is_wanted(row, changes.get(row.id))
+        ]
+        stream.nested.emit(objects, claim, self.then(rows))
 
-    def is_wanted(self, row: Any) -> bool:
+    def changes(self, rows: Sequence[Any]) -> Mapping[str, Change]:
+        """By their ids what is known to have changed of a page; asked once for each page that is emitted."""
+        return {}
+
+    def is_wanted(self, row: Any, change: Change | None) -> bool:
         return True
 
-    def updated(self, row: Row) -> int:
+    def updated(self, row: Row, change: Change | None) -> int:
         return row.created
 
     def then(self, rows: Sequence[Any]) -> Callable[[], None] | None:

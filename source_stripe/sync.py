@@ -17,10 +17,10 @@ from airbyte_cdk.models import (
 from airbyte_cdk.utils.stream_status_utils import as_airbyte_message as status_message
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_stripe.changes import Feed
 from source_stripe.changing import ChangingSync, NeedsEventsError
 from source_stripe.clock import Clock
 from source_stripe.errors import error_message, traced
+from source_stripe.feed import Feed
 from source_stripe.immutable import ImmutableSync
 from source_stripe.output import Output
 from source_stripe.page import Page
@@ -77,6 +77,8 @@ class Sync:
         finally:
             self._output.close()
             self.scheduler.stop()
+            for stream in self._streams:
+                stream.close()
         self.progress.report()
         if self._errors:
             raise self._summary()

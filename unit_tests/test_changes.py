@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
-import tracemalloc
+import subprocess
+import sys
+from random import Random
+from string import ascii_letters, digits
 from typing import Any
 
 import pytest
+from airbyte_cdk.models import FailureType
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_stripe.changes import ChangeIndex, _decode_event
+from source_stripe.changes import Change, ChangeIndex
+from source_stripe.changes import Event as StripeEvent
 from source_stripe.source import SourceStripe
 
 RETRIEVERS = SourceStripe(config={"secret_key": "rk_test_51H8xample"}).retrievers
@@ -19,12 +25,25 @@ Event = tuple[str, int, str, dict[str, Any]]
 def index_of(stream: str, *events: Event, handled: dict[str, int] | None = None, near: int = 0) -> ChangeIndex:
     """Each event is its id, its time, its type and its object; near are those from `near` on."""
     index = ChangeIndex(RETRIEVERS[stream], handled or {})
-    for id, created, type_, payload in events:
-        raw = json.dumps({"id": id, "created": created, "type": type_, "data": {"object": payload}}).encode()
-        event = _decode_event(raw)
-        assert event.data is not None
-        index.add(event, payload, event.data.object, created >= near)
+    for event in map(event_of, events):
+        index.add([event], near)
     return index
+
+
+def event_of(told: Event) -> StripeEvent:
+    id, created, type_, payload = told
+    event = StripeEvent.of(json.dumps({"id": id, "created": created, "type": type_, "data": {"object": payload}}).encode())
+    assert event is not None
+    return event
+
+
+def change_of(stream: str, id: str, *events: Event, handled: dict[str, int] | None = None) -> Change:
+    """What is known of the object `id`, the same whether its events come in one page or in many."""
+    at_once = ChangeIndex(RETRIEVERS[stream], handled or {})
+    at_once.add(list(map(event_of, events)), 0)
+    change = index_of(stream, *events, handled=handled).find([id])[id]
+    assert at_once.find([id]) == {id: change}
+    return change
 
 
 def an(object: str, id: str, **fields: Any) -> dict[str, Any]:
@@ -38,7 +57,7 @@ DELETED: Event = ("evt_3", 300, "coupon.deleted", an("coupon", "A", name="Spring
 
 @pytest.mark.parametrize("events", list(itertools.permutations([CREATED, UPDATED, DELETED])))
 def test_the_newest_event_decides_whatever_the_order(events: tuple[Event, ...]) -> None:
-    change = index_of("coupons", *events).changes["A"]
+    change = change_of("coupons", "A", *events)
     assert (change.at, change.event, change.created, change.is_tied) == (300, "evt_3", 100, False)
     assert json.loads(bytes(change.deletion or b"null")) == DELETED[3]
 
@@ -47,37 +66,37 @@ def test_the_newest_event_decides_whatever_the_order(events: tuple[Event, ...]) 
     "events", list(itertools.permutations([DELETED, ("evt_4", 400, "coupon.created", an("coupon", "A", created=400))]))
 )
 def test_what_was_created_again_after_its_deletion_is_not_deleted(events: tuple[Event, ...]) -> None:
-    change = index_of("coupons", *events).changes["A"]
+    change = change_of("coupons", "A", *events)
     assert (change.at, change.created, change.deletion) == (400, 400, None)
 
 
 @pytest.mark.parametrize("events", list(itertools.permutations([DELETED, ("evt_4", 300, "coupon.created", an("coupon", "A"))])))
 def test_a_deletion_and_another_event_of_one_second_are_a_tie(events: tuple[Event, ...]) -> None:
-    assert index_of("coupons", *events).changes["A"].is_tied
+    assert change_of("coupons", "A", *events).is_tied
 
 
 def test_a_tie_is_forgotten_when_a_newer_event_comes() -> None:
     tied = ("evt_4", 300, "coupon.created", an("coupon", "A"))
     newer = ("evt_5", 301, "coupon.updated", an("coupon", "A"))
-    assert not index_of("coupons", tied, DELETED, newer).changes["A"].is_tied
+    assert not change_of("coupons", "A", tied, DELETED, newer).is_tied
 
 
 def test_two_events_of_one_second_that_both_change_are_no_tie() -> None:
-    assert not index_of("coupons", UPDATED, ("evt_4", 200, "coupon.updated", an("coupon", "A"))).changes["A"].is_tied
+    assert not change_of("coupons", "A", UPDATED, ("evt_4", 200, "coupon.updated", an("coupon", "A"))).is_tied
 
 
 def test_a_canceled_subscription_is_not_deleted() -> None:
     canceled = ("evt_1", 300, "customer.subscription.deleted", an("subscription", "sub_1", status="canceled"))
-    assert index_of("subscriptions", canceled).changes["sub_1"].deletion is None
+    assert change_of("subscriptions", "sub_1", canceled).deletion is None
 
 
 def test_what_an_earlier_sync_handled_is_not_fresh() -> None:
-    assert not index_of("coupons", UPDATED, handled={"evt_2": 200}).changes["A"].is_fresh
-    assert index_of("coupons", UPDATED, DELETED, handled={"evt_2": 200}).changes["A"].is_fresh
+    assert not change_of("coupons", "A", UPDATED, handled={"evt_2": 200}).is_fresh
+    assert change_of("coupons", "A", UPDATED, DELETED, handled={"evt_2": 200}).is_fresh
 
 
 def test_a_late_event_that_is_older_than_a_handled_one_makes_the_object_fresh() -> None:
-    change = index_of("coupons", DELETED, UPDATED, handled={"evt_3": 300}).changes["A"]
+    change = change_of("coupons", "A", DELETED, UPDATED, handled={"evt_3": 300})
     assert (change.is_fresh, change.at, change.event) == (True, 300, "evt_3")
 
 
@@ -98,7 +117,7 @@ def test_events_that_the_next_sync_sees_again_are_kept_with_their_times() -> Non
     ],
 )
 def test_what_is_no_object_of_the_stream_changes_nothing(stream: str, event: Event) -> None:
-    assert index_of(stream, event).changes == {}
+    assert list(index_of(stream, event).due()) == []
 
 
 @pytest.mark.parametrize(
@@ -116,36 +135,36 @@ def test_what_is_no_object_of_the_stream_changes_nothing(stream: str, event: Eve
 def test_an_event_of_another_object_changes_the_one_that_shows_it(
     stream: str, type_: str, payload: dict[str, Any], changed: str
 ) -> None:
-    (change,) = index_of(stream, ("evt_1", 300, type_, payload)).changes.items()
+    (change,) = index_of(stream, ("evt_1", 300, type_, payload)).due()
     assert (change[0], change[1].at, change[1].created) == (changed, 300, None)
 
 
 def test_when_an_object_was_created_is_known_once_an_event_of_its_own_tells() -> None:
     refund = ("evt_1", 300, "refund.created", an("refund", "re_1", charge="ch_1"))
     charge = ("evt_2", 200, "charge.succeeded", an("charge", "ch_1", created=150))
-    assert [index_of("charges", *both).changes["ch_1"].created for both in ((refund, charge), (charge, refund))] == [150, 150]
+    assert [change_of("charges", "ch_1", *both).created for both in ((refund, charge), (charge, refund))] == [150, 150]
 
 
 REFUNDED: Event = ("evt_1", 300, "charge.refunded", an("charge", "ch_1"))
 
 
 def test_a_charge_that_was_refunded_announces_refunds_that_no_event_told_of() -> None:
-    assert index_of("refunds", REFUNDED).unannounced() == {"ch_1": 300}
+    assert dict(index_of("refunds", REFUNDED).unannounced()) == {"ch_1": 300}
 
 
 def test_a_refund_that_its_own_event_tells_of_needs_no_announcement() -> None:
     own = ("evt_2", 300, "refund.created", an("refund", "re_1", charge="ch_1"))
-    assert index_of("refunds", REFUNDED, own).unannounced() == {}
+    assert dict(index_of("refunds", REFUNDED, own).unannounced()) == {}
 
 
 def test_of_two_refunds_of_a_charge_one_may_have_no_event() -> None:
     own = ("evt_2", 300, "refund.created", an("refund", "re_1", charge="ch_1"))
     again = ("evt_3", 400, "charge.refunded", an("charge", "ch_1"))
-    assert index_of("refunds", REFUNDED, own, again).unannounced() == {"ch_1": 400}
+    assert dict(index_of("refunds", REFUNDED, own, again).unannounced()) == {"ch_1": 400}
 
 
 def test_an_announcement_that_was_handled_is_not_followed_again() -> None:
-    assert index_of("refunds", REFUNDED, handled={"evt_1": 300}).unannounced() == {}
+    assert dict(index_of("refunds", REFUNDED, handled={"evt_1": 300}).unannounced()) == {}
 
 
 def test_a_stream_listens_to_the_types_that_its_entry_names() -> None:
@@ -158,13 +177,82 @@ def test_a_stream_listens_to_the_types_that_its_entry_names() -> None:
     }
 
 
-def test_a_changed_object_takes_360_bytes_of_memory() -> None:
-    def event(number: int) -> Event:
-        return f"evt_1{number:023}", 1_790_000_000 + number, "charge.succeeded", an("charge", f"ch_3{number:023}")
+def test_an_object_that_a_list_showed_is_due_no_more() -> None:
+    index = index_of("charges", *(("evt_1", 200, "charge.updated", an("charge", f"ch_{number}")) for number in range(3)))
+    index.show(["ch_1"])
+    assert [id for id, _ in index.due()] == ["ch_0", "ch_2"]
+    assert index.find(["ch_1"])["ch_1"].is_shown
 
-    tracemalloc.start()
-    index = index_of("charges", *(event(number) for number in range(20_000)))
-    taken = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-    assert len(index.changes) == 20_000
-    assert 200 <= taken / 20_000 <= 360
+
+def test_changes_come_in_batches_whatever_is_written_between_them() -> None:
+    index = index_of("charges")
+    index.add([event_of((f"evt_{n}", 200, "charge.updated", an("charge", f"ch_{n:04}"))) for n in range(1200)], 0)
+    seen = []
+    for id, _ in index.due():
+        seen.append(id)
+        index.show([id])
+    assert seen == [f"ch_{n:04}" for n in range(1200)]
+
+
+def test_of_the_events_that_the_next_sync_sees_again_the_newest_thousand_are_kept() -> None:
+    index = index_of("charges")
+    index.add([event_of((f"evt_{n}", 1000 + n, "charge.updated", an("charge", "ch_1"))) for n in range(2500)], 0)
+    assert sorted(index.near.values()) == list(range(2500, 3500))[-1000:]
+
+
+_MEMORY = """
+import resource, sys
+from unit_tests.test_changes import event_of, index_of
+
+stream, type_ = sys.argv[1:]
+index = index_of(stream)
+
+def add(first):
+    for page in range(first, first + 250):
+        numbers = range(page * 100, page * 100 + 100)
+        ids = [f"{number * 7919 % 50021:023}" for number in numbers]
+        payloads = [{"id": id, "object": stream[:-1], "created": 1} for id in ids]
+        index.add([event_of((f"evt_1{payload['id']}", 1, type_, payload)) for payload in payloads], 0)
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+add(0)
+before = peak()
+add(250)
+print(sum(1 for _ in index.due()), peak() - before)
+"""
+
+
+@pytest.mark.parametrize(("stream", "type_"), [("charges", "charge.updated"), ("customers", "customer.deleted")])
+def test_changes_take_no_more_memory_however_many_they_are(stream: str, type_: str) -> None:
+    told = subprocess.run([sys.executable, "-c", _MEMORY, stream, type_], capture_output=True, text=True, check=True).stdout
+    changes, kib = map(int, told.split())
+    assert changes == 50_000
+    assert kib < 1500
+
+
+def test_a_change_takes_90_bytes_of_the_temporary_file() -> None:
+    index, random = index_of("charges"), Random(1)
+    ids = ["".join(random.choices(ascii_letters + digits, k=23)) for _ in range(20_000)]
+    for page in (ids[at : at + 100] for at in range(0, 20_000, 100)):
+        index.add([event_of((f"evt_1{id}", 1_790_000_000, "charge.updated", an("charge", f"ch_3{id}"))) for id in page], 0)
+    (size,) = index._database.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
+    assert 70 <= size / 20_000 <= 90
+
+
+def test_without_a_temporary_directory_changes_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_directory() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("tempfile.gettempdir", no_directory)
+    index = index_of("coupons", UPDATED)
+    assert [id for id, _ in index.due()] == ["A"]
+
+
+def test_a_full_disk_is_told_with_what_to_do() -> None:
+    index = index_of("coupons", UPDATED)
+    index._database.execute("PRAGMA max_page_count = 5")
+    with pytest.raises(AirbyteTracedException, match="Make room there, or name another one") as raised:
+        index.add([event_of((f"evt_{n}", 200, "coupon.updated", an("coupon", f"{n}"))) for n in range(1000)], 0)
+    assert raised.value.failure_type == FailureType.config_error

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from .bulk import Bulk
+from .bulk import Bulk, pattern_of
 from .endpoints import COLLECTIONS, CONTAINED, EXPANDABLE, INCLUDABLE, PINNED_VERSION, Collection, Filter
 from .shelf import FIRST, LAST, Key, Shelf
 from .templates import TEMPLATES, Object, a_list, address, made_up_id, plain, plan_of, price_of
@@ -387,16 +387,18 @@ class Account:
         if previous is not None:
             data["previous_attributes"] = previous
         ident = fields.pop("id", None) or self.new_id("event")
-        made = TEMPLATES["event"](self.new_id, ident, at, {}) | {
+        made = self._told(ident, at, type, version, data) | fields
+        self._put("event", made, at, listed=True)
+        return made
+
+    def _told(self, ident: str, at: int, type: str, version: str, data: Object) -> Object:
+        return TEMPLATES["event"](self.new_id, ident, at, {}) | {
             "api_version": version,
             "data": data,
             "livemode": self.livemode,
             "request": {"id": self.new_id("request"), "idempotency_key": None},
             "type": type,
         }
-        made |= fields
-        self._put("event", made, at, listed=True)
-        return made
 
     def is_visible(self, event: Object) -> bool:
         due = self._late.get(event["id"])
@@ -570,8 +572,10 @@ class Account:
         until: int | None = None,
         fields: Mapping[str, Any] | None = None,
         make: Callable[[str, int], Object] | None = None,
+        told_by: str = "",
     ) -> None:
-        """`count` objects that are made when they are read, in about eight bytes each; no events tell of them."""
+        """`count` objects that are made when they are read, in about eight bytes each. An event of the type `told_by` tells of
+        each, in the second of its creation; none does without a type."""
         template = TEMPLATES.get(kind, plain(kind))
         new_id = partial(made_up_id, random=Random(kind))  # the same in every process
 
@@ -579,10 +583,16 @@ class Account:
             given = _BULK_FIELDS.get(kind, {}) | dict(fields or {})
             return template(new_id, ident, created, given) | given
 
+        def event(ident: str, created: int) -> Object:
+            shown = self.view((make or made)(pattern_of(kind), created), version=self.default_version)
+            return self._told(ident, created, told_by, self.default_version, {"object": shown})
+
         with self.lock:
             end = self.now - 3600 if until is None else until
             start = end - 4 * 365 * 86_400 if since is None else since
             self.shelf(kind).bulk = Bulk(kind, count, start, end, spread, make or made)
+            if told_by:
+                self.shelf("event").bulk = Bulk("event", count, start, end, spread, event)
             self._rendered.clear()
 
 

@@ -13,8 +13,8 @@ import orjson
 
 Object = dict[str, Any]
 
-_ID, _CREATED, _AMOUNT, _CUSTOMER = "@bulk-id@", 1_111_111_111, 999_999_937, "@bulk-customer@"
-_HOLES = (_ID, str(_CREATED), str(_AMOUNT), _CUSTOMER)
+_NUMBER, _CREATED, _AMOUNT, _CUSTOMER = "@bulk-number@", 1_111_111_111, 999_999_937, "@bulk-customer@"
+_HOLES = (_NUMBER, str(_CREATED), str(_AMOUNT), _CUSTOMER)
 _SCRAMBLE, _WORD = 0x9E3779B97F4A7C15, 1 << 64
 _UNSCRAMBLE = pow(_SCRAMBLE, -1, _WORD)
 _PREFIX = {
@@ -29,6 +29,15 @@ _PREFIX = {
 }
 
 
+def prefix_of(kind: str) -> str:
+    return _PREFIX.get(kind, f"{kind[:3]}_Bulk")
+
+
+def pattern_of(kind: str) -> str:
+    """The id that stands in the template of a bulk: each object has its number there, and may name others of that number."""
+    return prefix_of(kind) + _NUMBER
+
+
 class Bulk:
     """`count` objects of one kind between two times: evenly; crowded towards the end, as in a growing account; or late,
     nine tenths of them in the last tenth of the time. Ids and times depend on nothing else. `hidden` holds the indices
@@ -36,8 +45,8 @@ class Bulk:
 
     def __init__(self, kind: str, count: int, since: int, until: int, spread: str, make: Callable[[str, int], Object]) -> None:
         self.kind, self.count = kind, count
-        self.prefix = _PREFIX.get(kind, f"{kind[:3]}_Bulk")
-        self.template = self._with_holes(make(_ID, _CREATED))
+        self.prefix = prefix_of(kind)
+        self.template = self._with_holes(make(pattern_of(kind), _CREATED))
         self.created = array("L", self._times(since, until, spread))
         self.hidden: set[int] = set()
         self._masks: dict[Any, bytes] = {}
@@ -59,8 +68,12 @@ class Bulk:
         log = math.log1p
         return (since + int(span * log(i * top / last) / steepness) for i in range(self.count))
 
+    @staticmethod
+    def _number_at(index: int) -> str:
+        return f"{index * _SCRAMBLE % _WORD:016x}"
+
     def id_at(self, index: int) -> str:
-        return f"{self.prefix}{index * _SCRAMBLE % _WORD:016x}"
+        return self.prefix + self._number_at(index)
 
     def index_of(self, ident: str) -> int | None:
         if not ident.startswith(self.prefix):
@@ -73,7 +86,7 @@ class Bulk:
 
     def _values(self, index: int) -> tuple[bytes, bytes, bytes, bytes]:
         return (
-            self.id_at(index).encode(),
+            self._number_at(index).encode(),
             b"%d" % self.created[index],
             b"%d" % (500 + index * 37 % 90_000),
             b"cus_Bulk%06d" % (index % 5000),
@@ -93,11 +106,11 @@ class Bulk:
         mask = self._masks.get(key)
         if mask is None:
             text = render(self.template).replace(b"%", b"%%")
-            for name, hole in zip(("id", "created", "amount", "customer"), _HOLES, strict=True):
+            for name, hole in zip(("number", "created", "amount", "customer"), _HOLES, strict=True):
                 text = text.replace(hole.encode(), f"%({name})b".encode())
             mask = self._masks[key] = text
-        ident, created, amount, customer = self._values(index)
-        return mask % {b"id": ident, b"created": created, b"amount": amount, b"customer": customer}
+        number, created, amount, customer = self._values(index)
+        return mask % {b"number": number, b"created": created, b"amount": amount, b"customer": customer}
 
     def object_at(self, index: int) -> Object:
         made: Object = orjson.loads(self.rendered(index, orjson.dumps, "whole"))

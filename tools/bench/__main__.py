@@ -137,6 +137,16 @@ class Bench:
         least = len(kinds) * count + math.ceil(len(kinds) * count / 100)
         self._paced_row("changed objects of four streams", took, len(kinds) * count, least, 100)
 
+    def changes(self) -> None:
+        """A later sync, after very many objects were created: the events, then the list."""
+        count = self._count(300_000)
+        told = {"charge": "charge.succeeded"}
+        wish = Wish({"charge": count}, days=10, told=told, latency=_LATENCY, limits=_LIVE)
+        with AccountServer(wish) as server:
+            state = {"updated": str(server.now - 11 * 86_400)}
+            took = server.run(self._connector(server, ["charge"], state=state))
+        self._paced_row("new objects, told by events", took, count, 2 * math.ceil(count / 100), 25)
+
     # ------------------------------------------------------------------ commands
 
     def _count(self, count: int) -> int:
@@ -235,7 +245,7 @@ def _went_well(took: Took) -> Took:
 
 
 def main() -> None:
-    scenarios = ["cpu", "start", "one", "four", "test", "all", "nested", "rereads"]
+    scenarios = ["cpu", "start", "one", "four", "test", "all", "nested", "rereads", "changes"]
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
     parser.add_argument("scenario", nargs="*", metavar="SCENARIO", help=f"of {', '.join(scenarios)}; without one, all")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the numbers of objects")

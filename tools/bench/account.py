@@ -6,20 +6,23 @@ from dataclasses import asdict, dataclass, field
 
 from integration_tests.embedded_stripe import Account, StripeServer
 
-_YEARS = 4 * 365 * 86_400
-_MONTH = 29 * 86_400
+_DAY = 86_400
+_MONTH = 29
 
 
 @dataclass
 class Wish:
-    """What account is wanted. `objects`: by kind how many; `spread` says how they lie in time, four years long.
+    """What account is wanted. `objects`: by kind how many; `spread` says how they lie in the last `days`.
 
-    `changed`: of these kinds, so many old objects each were changed in the last hour. `lines`: lines of each invoice.
+    `told`: by kind the type of the events that told of them. `changed`: of these kinds, so many old objects each were changed
+    in the last hour. `lines`: lines of each invoice.
     `latency`: seconds that an answer takes; `limits`: requests a second, of the account and of an endpoint.
     """
 
     objects: dict[str, int] = field(default_factory=dict)
     spread: str = "late"
+    days: int = 4 * 365
+    told: dict[str, str] = field(default_factory=dict)
     changed: dict[str, int] = field(default_factory=dict)
     lines: int = 1
     latency: float = 0.0
@@ -35,9 +38,9 @@ def made(wish: Wish) -> Account:
     account = Account(seed=1, livemode=wish.live)
     for kind, count in wish.objects.items():
         # Stripe keeps events for thirty days.
-        since = account.now - (_MONTH if kind == "event" else _YEARS)
+        since = account.now - _DAY * (_MONTH if kind == "event" else wish.days)
         fields = {"lines": wish.lines} if kind == "invoice" else None
-        account.bulk(kind, count, spread=wish.spread, since=since, fields=fields)
+        account.bulk(kind, count, spread=wish.spread, since=since, fields=fields, told_by=wish.told.get(kind, ""))
     for kind, count in wish.changed.items():
         _change(account, kind, count)
     return account
