@@ -126,3 +126,17 @@ def test_a_sync_every_ten_minutes_fits_in_what_stripe_allows_the_smallest_accoun
         result = reader.sync(result)
         spent += len(result.requests)
     assert 30 * spent <= 10_000
+
+
+def test_few_long_lists_are_read_at_a_time_however_many_wait(account: Account, reader: Reader) -> None:
+    """What was read of an object lies in memory until its lists are whole."""
+    invoices = [account.create("invoice", {"lines": [{} for _ in range(350)]})["id"] for _ in range(60)]
+    first = reader.sync(streams=["invoices"])
+    pages: Counter[str] = Counter()
+    most = 0
+    for path in first.paths:
+        if path.endswith("/lines"):
+            pages[path.split("/")[3]] += 1
+            most = max(most, sum(0 < pages[id] < 4 for id in invoices))
+    assert [pages[id] for id in invoices] == [4] * 60
+    assert most <= 10  # Eight workers.

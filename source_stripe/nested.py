@@ -58,10 +58,11 @@ class NestedLists:
         incomplete.until.hold()
         incomplete.lists_left = len(names)
         self._incomplete += 1
+        shown = self._stream.retriever.shown_ids(incomplete.raw)
         tasks = []
         for name in names:
-            items = incomplete.whole[name]["data"]
-            tasks.append(self._task(incomplete, name, items[-1]["id"] if items else None))
+            rest = incomplete.rests[name] = _Rest(shown[name])
+            tasks.append(self._task(incomplete, name, rest.last))
         self._stream.scheduler.add(*tasks)
 
     def _task(self, incomplete: "_Incomplete", name: str, after: str | None) -> Task:
@@ -69,27 +70,26 @@ class NestedLists:
         return Task(
             self._stream,
             request,
-            lambda answer: self._handle(incomplete, name, after, answer),
+            lambda answer: self._handle(incomplete, name, answer),
             lambda error: self._refused(incomplete, name, after, error),
         )
 
-    def _handle(self, incomplete: "_Incomplete", name: str, after: str | None, answer: Answer) -> None:
-        items, has_more, last = self._stream.retriever.nested(answer)
-        known = {item["id"] for item in incomplete.whole[name]["data"]}
-        new = [item for item in map(msgspec.json.decode, items) if item["id"] not in known]
-        if has_more and not new:
+    def _handle(self, incomplete: "_Incomplete", name: str, answer: Answer) -> None:
+        ids, items, has_more = self._stream.retriever.nested(answer)
+        rest = incomplete.rests[name]
+        is_new = rest.add(ids, items)
+        if has_more and not is_new:
             raise answer.unreadable("a nested page without new items says that there are more")
-        incomplete.whole[name]["data"] += new
         if has_more:
             with self._stream.scheduler.lock:
-                self._stream.scheduler.add(self._task(incomplete, name, last))
+                # Before the first pages of others: what has been read of an object lies in memory until it is whole.
+                self._stream.scheduler.add(self._task(incomplete, name, rest.last), first=True)
             return
-        incomplete.whole[name]["has_more"] = False
         with self._stream.scheduler.lock:
             incomplete.lists_left -= 1
             is_whole = incomplete.lists_left == 0 and not incomplete.is_gone
         if is_whole:
-            raw = msgspec.json.encode(incomplete.whole)
+            raw = incomplete.whole()
             self._stream.emit([self._stream.retriever.writer.record(raw, incomplete.row, incomplete.updated)])
             with self._stream.scheduler.lock:
                 self._done(incomplete)
@@ -100,8 +100,8 @@ class NestedLists:
             incomplete.restarts += 1
             if incomplete.restarts > _MOST_RESTARTS:
                 return False
-            incomplete.whole[name]["data"] = []
-            self._stream.scheduler.add(self._task(incomplete, name, None))
+            incomplete.rests[name] = _Rest(None)
+            self._stream.scheduler.add(self._task(incomplete, name, None), first=True)
             return True
         if error.is_missing_object:
             if not incomplete.is_gone:
@@ -117,15 +117,42 @@ class NestedLists:
             resume()
 
 
+class _Rest:
+    """What was read of a cut list, after the items `shown` inside its object; all of it when these are None."""
+
+    def __init__(self, shown: Sequence[str] | None) -> None:
+        self.is_all = shown is None
+        self.items: list[Raw] = []
+        self.last = shown[-1] if shown else None
+        self._known = set(shown or ())
+
+    def add(self, ids: Sequence[str], items: Sequence[Raw]) -> bool:
+        """Add a page; whether anything of it is new."""
+        new = [(id, item) for id, item in zip(ids, items, strict=True) if id not in self._known]
+        self.items += [item for _, item in new]
+        self._known.update(id for id, _ in new)
+        self.last = ids[-1] if ids else self.last
+        return bool(new)
+
+
 class _Incomplete:
     """An object some of whose lists are still being read."""
 
     def __init__(self, row: Any, raw: bytes, updated: int, until: Holdable) -> None:
         self.row = row
         self.id: str = row.id
-        self.whole = msgspec.json.decode(raw)
+        self.raw = raw
         self.updated = updated
         self.until = until
+        self.rests: dict[str, _Rest] = {}
         self.lists_left = 0
         self.restarts = 0
         self.is_gone = False
+
+    def whole(self) -> bytes:
+        """The object as JSON, with its lists whole."""
+        whole = msgspec.json.decode(self.raw)
+        for name, rest in self.rests.items():
+            whole[name]["data"] = rest.items if rest.is_all else [*whole[name]["data"], *rest.items]
+            whole[name]["has_more"] = False
+        return msgspec.json.encode(whole)

@@ -10,14 +10,21 @@ from source_stripe.page import ListBody, PageWriter, Row
 from source_stripe.requester import Answer, Request, StripeRequester, query_of
 
 
+class _Item(msgspec.Struct):
+    id: str
+
+
 class NestedHead(msgspec.Struct):
     """A list inside an object, as far as it tells whether it is whole."""
 
     has_more: bool = False
 
 
-class _Item(msgspec.Struct):
-    id: str
+class _Items(msgspec.Struct):
+    data: list[_Item]
+
+
+_decode_item = msgspec.json.Decoder(_Item).decode
 
 
 class _Reread(msgspec.Struct):
@@ -74,6 +81,9 @@ class StripeRetriever:
             fields += [("status", str, ""), ("available_on", int, 0)]
         self._row_type = msgspec.defstruct("StreamRow", fields, bases=(Row,))
         self._row = msgspec.json.Decoder(self._row_type)
+        self._nested = msgspec.json.Decoder(
+            msgspec.defstruct("Nested", [(name, _Items | None, None) for name in self.nested_lists])
+        )
         self._list = msgspec.json.Decoder(ListBody)
         self._list_query = [
             query_of({**parameters_, "expand": [f"data.{name}" for name in self.expand], "limit": self.page_size})
@@ -147,6 +157,12 @@ class StripeRetriever:
         """The names of the lists in `row` that Stripe cut short."""
         return [name for name in self.nested_lists if (head := getattr(row, name)) is not None and head.has_more]
 
+    def shown_ids(self, raw: bytes) -> dict[str, list[str]]:
+        """By the names of the lists in the object `raw`, the ids of the items that it shows."""
+        shown = self._nested.decode(raw)
+        lists = {name: getattr(shown, name) for name in self.nested_lists}
+        return {name: [item.id for item in items.data] for name, items in lists.items() if items is not None}
+
     def nested_request(self, name: str, id: str, after: str | None) -> Request:
         """A page of the nested list `name` of the object `id`, after the item `after`."""
         query: tuple[tuple[str, str], ...] = (("limit", str(self.page_size)),)
@@ -157,11 +173,10 @@ class StripeRetriever:
             query = ((owner.partition("=")[0], id), *query)
         return Request(endpoint, query, id)
 
-    def nested(self, answer: Answer) -> tuple[list[msgspec.Raw], bool, str | None]:
-        """The items of a nested page, whether there are more, and the last one's id."""
+    def nested(self, answer: Answer) -> tuple[list[str], list[msgspec.Raw], bool]:
+        """The ids and the items of a nested page, and whether there are more."""
         try:
             body = self._list.decode(msgspec.json.format(answer.body, indent=-1))
-            last = msgspec.json.decode(body.data[-1], type=_Item).id if body.data else None
+            return [_decode_item(raw).id for raw in body.data], body.data, body.has_more
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise answer.unreadable(str(error)) from error
-        return body.data, body.has_more, last
