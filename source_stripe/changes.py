@@ -252,14 +252,14 @@ class ChangeIndex:
         try:
             with self._lock:
                 return self._database.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+        except sqlite3.OperationalError as error:
             raise _no_room(error) from error
 
     def _write(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         try:
             with self._lock, self._database:
                 self._database.executemany(statement, rows)
-        except sqlite3.Error as error:
+        except sqlite3.OperationalError as error:
             raise _no_room(error) from error
 
     def _put(self, table: "_Table", rows: Mapping[str, Any]) -> None:
@@ -294,7 +294,7 @@ _CHANGES = _Table("changes", Change)
 _ANNOUNCED = _Table("announced", _Announced)
 
 
-def _no_room(error: sqlite3.Error) -> Exception:
+def _no_room(error: sqlite3.OperationalError) -> Exception:
     return config_error(
         "What changed since the last sync did not find room in the temporary directory. Make room there, or name another one"
         f" in the environment variable SQLITE_TMPDIR. SQLite says: {error}"

@@ -68,16 +68,17 @@ class Follow(Owner):
         stream.scheduler.hold(self)
         self._delete_some()
         self._tasks.append(self._owned_task(id, at) for id, at in self._index.unannounced())
-        expected, new, since = 0, 0, self._feed.at
+        is_history_awaited, new, since = False, 0, self._feed.at
         for created in self._index.created_of_due():
             way = self._way_of_living(created)
-            expected += way == _Way.HISTORY
-            if created is not None and way == _Way.NEWEST:
+            if way == _Way.HISTORY:
+                is_history_awaited = True
+            elif created is not None and way == _Way.NEWEST:
                 new += 1
                 since = min(since, created)
-        if expected:
+        if is_history_awaited:
             stream.scheduler.hold(self)
-            self._history.when_finished = self._look_for_expected
+            self._history.when_finished = self._history_is_read
         if new:
             self._read_new(new, since)
         self._tasks.append(self._rereads(_Way.REREAD))
@@ -108,7 +109,7 @@ class Follow(Owner):
     def _rereads(self, way: _Way) -> Iterator[Task]:
         return (self._reread_task(id, change) for id, change in self._by(way))
 
-    def _look_for_expected(self) -> None:
+    def _history_is_read(self) -> None:
         self._go_on_with(_Way.HISTORY)
         self._stream.scheduler.release(self)
 
