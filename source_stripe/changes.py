@@ -36,21 +36,32 @@ decode_event = msgspec.json.Decoder(_EventRow).decode
 
 @dataclass(slots=True)
 class Event:
-    """An event and its object: `payload` taken apart, `raw` as JSON. `created` is in epoch seconds."""
+    """An event and its object: `payload` has some of its fields, None for those that are missing; `raw` is its JSON.
+
+    `created` is in epoch seconds.
+    """
 
     id: str
     created: int
     type: str
-    payload: dict[str, Any]
+    payload: Any
     raw: Raw
 
-    @classmethod
-    def of(cls, raw: Raw | bytes) -> "Event | None":
+
+class EventDecoder:
+    """Takes events apart: of their objects `id`, `object`, `created`, and `fields`."""
+
+    def __init__(self, fields: Iterable[str]) -> None:
+        names = sorted({"id", "object", "created", *fields})
+        payload = msgspec.defstruct("Payload", [(name, Any, None) for name in names])
+        self._decode_payload = msgspec.json.Decoder(payload).decode
+
+    def decode(self, raw: Raw | bytes) -> Event | None:
         """The event that is written in `raw`; None if it shows no object."""
         event = decode_event(raw)
         if event.data is None:
             return None
-        return cls(event.id, event.created, event.type, msgspec.json.decode(event.data.object), event.data.object)
+        return Event(event.id, event.created, event.type, self._decode_payload(event.data.object), event.data.object)
 
 
 @dataclass(slots=True)
@@ -136,6 +147,8 @@ class ChangeIndex:
         self._fields = {type_: name for name, types in retriever.changed_with.items() for type_ in types}
         self.types = self._own_types | set(self._fields) | set(retriever.announced_by)
         """The types of event that tell something of the stream."""
+        self.fields = {*self._fields.values(), *retriever.announced_by.values()}
+        """The fields of an event's object that tell of other objects."""
         self.near: dict[str, int] = {}
         """By its id the time of each event that told something and that the next sync will see again; the newest of them."""
         self._lock = threading.Lock()
@@ -165,23 +178,23 @@ class ChangeIndex:
         """The change that `event` tells of; none of an object without an id: that is a preview, stored nowhere."""
         if self._is_own(event):
             is_deletion = event.type == self._retriever.deleted_by != ""
-            return _Told(event.payload["id"], event, event.payload.get("created"), is_fresh, is_deletion)
-        if (name := self._fields.get(event.type)) and (id := _id_of(event.payload.get(name))):
+            return _Told(event.payload.id, event, event.payload.created, is_fresh, is_deletion)
+        if (name := self._fields.get(event.type)) and (id := _id_of(getattr(event.payload, name))):
             return _Told(id, event, None, is_fresh, False)
         return None
 
     def _announced(self, event: Event, is_fresh: bool) -> Iterator[tuple[str, _Announced]]:
         """The object that announced others by `event`, or the one that may have announced what was created by it."""
-        if event.type in self._retriever.announced_by and (id := _id_of(event.payload)):
+        if event.type in self._retriever.announced_by and (id := _id_of(event.payload.id)):
             yield id, _Announced(event.created if is_fresh else None, announcements=1)
         if event.type.endswith(".created") and self._is_own(event):
             for owner in self._retriever.announced_by.values():
-                if id := _id_of(event.payload.get(owner)):
+                if id := _id_of(getattr(event.payload, owner)):
                     yield id, _Announced(creations=1)
 
     def _is_own(self, event: Event) -> bool:
-        is_own = event.type in self._own_types and event.payload.get("object") == self._retriever.object
-        return is_own and bool(_id_of(event.payload))
+        is_own = event.type in self._own_types and event.payload.object == self._retriever.object
+        return is_own and bool(_id_of(event.payload.id))
 
     def _count(self, told: Sequence[_Told]) -> None:
         changes = self.find([one.id for one in told])

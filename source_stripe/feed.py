@@ -3,13 +3,14 @@
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from msgspec import Raw
 
-from source_stripe.changes import ChangeIndex, Event, decode_event
+from source_stripe.changes import ChangeIndex, Event, EventDecoder, decode_event
 from source_stripe.errors import StripeError
 from source_stripe.history import Claim, ListRead, ListReader
 from source_stripe.requester import Answer, Request
@@ -74,6 +75,10 @@ class Feed(Owner, ListReader):
         self.newest: int | None = None
         self.aged_out_at: int | None = None
 
+    @cached_property
+    def _decoder(self) -> EventDecoder:
+        return EventDecoder(set().union(*(subscriber.index.fields for subscriber in self._subscribers)))
+
     def subscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.append(subscriber)
 
@@ -119,7 +124,7 @@ class Feed(Owner, ListReader):
             self._records.read(rows, raws, claim)
 
     def _index(self, raws: Iterable[Raw]) -> None:
-        events = [event for event in map(Event.of, raws) if event is not None]
+        events = [event for event in map(self._decoder.decode, raws) if event is not None]
         with self._scheduler.lock:
             self.newest = max([event.created for event in events] + [self.newest or 0]) or None
             for subscriber in self._subscribers:

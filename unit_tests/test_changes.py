@@ -14,11 +14,12 @@ import pytest
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_stripe.changes import Change, ChangeIndex
+from source_stripe.changes import Change, ChangeIndex, EventDecoder
 from source_stripe.changes import Event as StripeEvent
 from source_stripe.source import SourceStripe
 
 RETRIEVERS = SourceStripe(config={"secret_key": "rk_test_51H8xample"}).retrievers
+DECODER = EventDecoder(["charge", "customer", "invoice", "subscription"])
 Event = tuple[str, int, str, dict[str, Any]]
 
 
@@ -32,7 +33,7 @@ def index_of(stream: str, *events: Event, handled: dict[str, int] | None = None,
 
 def event_of(told: Event) -> StripeEvent:
     id, created, type_, payload = told
-    event = StripeEvent.of(json.dumps({"id": id, "created": created, "type": type_, "data": {"object": payload}}).encode())
+    event = DECODER.decode(json.dumps({"id": id, "created": created, "type": type_, "data": {"object": payload}}).encode())
     assert event is not None
     return event
 
