@@ -328,7 +328,7 @@ class History:
         for fault in faults or ():
             server.fault(fault)
         began, before, unread, told = account.now, truth(account), dict(self.unread), set(self.told)
-        hidden = self._unlisted()
+        hidden, known = self._unlisted(), self._known()
         options: dict[str, Any] = {"start_date": _date(self.start)} if self.start else {}
         result = self.reader.sync(self.states, streams, stop_after=stop_after, **options)
         server.clear_faults()
@@ -345,7 +345,14 @@ class History:
         for name in sorted(result.complete):
             self._settle_book(name, began, unread)
             for destination in self.destinations:
-                self._compare(name, destination.rows(name), before[name], after[name], hidden, hidden_after, told, began)
+                # What was made during the sync and is gone again may have been seen: the next sync brings its deletion.
+                held = {id: row for id, row in destination.rows(name).items() if (name, id) in known or id in after[name]}
+                self._compare(name, held, before[name], after[name], hidden, hidden_after, told, began)
+
+    def _known(self) -> set[tuple[str, str]]:
+        """All that there is or ever was."""
+        shelves = {name: self.account.shelf(_KIND[name]) for name in STREAMS}
+        return {(name, id) for name, shelf in shelves.items() for id in (*shelf.objects, *shelf.gone)}
 
     def _unlisted(self) -> dict[tuple[str, str], Row]:
         """The objects that no list shows: inline prices."""
