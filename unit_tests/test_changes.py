@@ -254,6 +254,6 @@ def test_without_a_temporary_directory_changes_stay_in_memory(monkeypatch: pytes
 def test_a_full_disk_is_told_with_what_to_do() -> None:
     index = index_of("coupons", UPDATED)
     index._database.execute("PRAGMA max_page_count = 5")
-    with pytest.raises(AirbyteTracedException, match="^What changed since the last sync .* Make room there") as raised:
+    with pytest.raises(AirbyteTracedException, match=r"^What changed since the last sync .* Make room there") as raised:
         index.add([event_of((f"evt_{n}", 200, "coupon.updated", an("coupon", f"{n}"))) for n in range(1000)], 0)
     assert raised.value.failure_type == FailureType.config_error
