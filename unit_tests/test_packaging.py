@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
-import tarfile
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -71,8 +71,7 @@ def test_the_wheel_holds_nothing_outside_its_package(wheel: Path) -> None:
 
 def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     source = build("sdist", ROOT, tmp_path / "sdist")
-    with tarfile.open(source) as archive:
-        archive.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(source, tmp_path)
     again = build("wheel", tmp_path / source.name.removesuffix(".tar.gz"), tmp_path / "wheel")
     assert again.read_bytes() == wheel.read_bytes()
 
