@@ -70,7 +70,6 @@ class Feed(Owner, ListReader):
         self._retriever = retriever
         self._subscribers: list[Subscriber] = []
         self._records: FeedReader | None = None
-        self._has_head = False
         self.at = 0
         self.newest: int | None = None
         self.aged_out_at: int | None = None
@@ -114,7 +113,6 @@ class Feed(Owner, ListReader):
 
     def top(self, hi: int) -> None:
         self.at = hi
-        self._has_head = True
         if self._records is not None:
             self._records.top(hi)
 
