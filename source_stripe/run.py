@@ -24,7 +24,8 @@ from source_stripe.page import Page
 from source_stripe.source import YieldingDeclarativeSource
 from source_stripe.terminal import Terminal
 
-_M_ARENA_MAX = -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_LARGE = 2 << 20
 _BYTES_AT_A_TIME = 1 << 16
 _SECONDS_TO_END_A_LINE = 3.0
 
@@ -115,9 +116,13 @@ def _write(parsed: argparse.Namespace, out: _Output, terminal: Terminal) -> None
     # What the imports left behind is never garbage, and pages are freed by their counts.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    # Else each worker has a heap of its own, which keeps what its largest page took. Only glibc knows the option.
+    # Else each worker has a heap of its own, which keeps what its largest page took, and what is large is put into these heaps
+    # where it leaves holes behind. Only glibc knows the options.
     with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_ARENA_MAX, 2)
+        mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        mallopt(_M_TRIM_THRESHOLD, 4 * _LARGE)
     entrypoint = YieldingEntrypoint(YieldingDeclarativeSource(), terminal)
     for lines in entrypoint.lines(parsed):
         out.write(lines)
