@@ -60,7 +60,7 @@ class PageWriter:
         if not self._has_updated:
             return bytes(raw)
         if row.updated is msgspec.UNSET:
-            return bytes(raw)[:-1] + b',"updated":' + str(updated).encode() + b"}"
+            return b"".join((memoryview(raw)[:-1], b',"updated":%d}' % updated))
         whole = msgspec.json.decode(raw)
         whole["updated"] = max(updated, whole["updated"] or 0)
         return msgspec.json.encode(whole)
