@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _MOST_INCOMPLETE = 200
 """So many objects may wait for their lists; meanwhile no more pages are asked for."""
+_MOST_BYTES = 8 << 20
+"""While items of so many bytes are held, one list at a time is read on: that of the object that holds most."""
 _MOST_RESTARTS = 5
 """So many items to start after may vanish while an object's lists are read."""
 
@@ -28,11 +30,17 @@ class Holdable(Protocol):
 
 
 class NestedLists:
-    """Emits objects of a stream, those with a cut list as soon as its rest was read. Lists are read side by side."""
+    """Emits objects of a stream, those with a cut list as soon as its rest was read.
+
+    Lists are read side by side, as far as what was read of them may lie in memory: it does until its object is whole.
+    """
 
     def __init__(self, stream: "StreamSync") -> None:
         self._stream = stream
         self._incomplete = 0
+        self._bytes = 0
+        self._going = 0
+        self._waiting: list[tuple[_Incomplete, str]] = []
         self._resumes: list[Callable[[], None]] = []
 
     def is_full(self) -> bool:
@@ -59,34 +67,41 @@ class NestedLists:
         incomplete.lists_left = len(names)
         self._incomplete += 1
         shown = self._stream.retriever.shown_ids(incomplete.raw)
-        tasks = []
-        for name in names:
-            rest = incomplete.rests[name] = _Rest(shown[name])
-            tasks.append(self._task(incomplete, name, rest.last))
-        self._stream.scheduler.add(*tasks)
+        incomplete.rests = {name: _Rest(shown[name]) for name in names}
+        self._waiting += [(incomplete, name) for name in names]
+        self._go_on()
 
-    def _task(self, incomplete: "_Incomplete", name: str, after: str | None) -> Task:
-        request = self._stream.retriever.nested_request(name, incomplete.id, after)
+    def _go_on(self) -> None:
+        """Ask for the next pages of lists, those first of which most was read: so their objects are whole soonest."""
+        while self._waiting and (self._bytes < _MOST_BYTES or not self._going):
+            most = max(range(len(self._waiting)), key=lambda index: self._waiting[index][0].bytes)
+            incomplete, name = self._waiting.pop(most)
+            self._going += 1
+            self._stream.scheduler.add(self._task(incomplete, name), first=incomplete.bytes > 0)
+
+    def _task(self, incomplete: "_Incomplete", name: str) -> Task:
+        after = incomplete.rests[name].last
         return Task(
             self._stream,
-            request,
+            self._stream.retriever.nested_request(name, incomplete.id, after),
             lambda answer: self._handle(incomplete, name, answer),
             lambda error: self._refused(incomplete, name, after, error),
         )
 
     def _handle(self, incomplete: "_Incomplete", name: str, answer: Answer) -> None:
         ids, items, has_more = self._stream.retriever.nested(answer)
-        rest = incomplete.rests[name]
-        is_new = rest.add(ids, items)
-        if has_more and not is_new:
-            raise answer.unreadable("a nested page without new items says that there are more")
-        if has_more:
-            with self._stream.scheduler.lock:
-                # Before the first pages of others: what has been read of an object lies in memory until it is whole.
-                self._stream.scheduler.add(self._task(incomplete, name, rest.last), first=True)
-            return
         with self._stream.scheduler.lock:
-            incomplete.lists_left -= 1
+            if not incomplete.is_gone:
+                read = incomplete.rests[name].add(ids, items)
+                if has_more and not read:
+                    raise answer.unreadable("a nested page without new items says that there are more")
+                self._hold(incomplete, read)
+                if has_more:
+                    self._waiting.append((incomplete, name))
+                else:
+                    incomplete.lists_left -= 1
+            self._going -= 1
+            self._go_on()
             is_whole = incomplete.lists_left == 0 and not incomplete.is_gone
         if is_whole:
             raw = incomplete.whole()
@@ -94,24 +109,36 @@ class NestedLists:
             with self._stream.scheduler.lock:
                 self._done(incomplete)
 
+    def _hold(self, incomplete: "_Incomplete", bytes: int) -> None:
+        """Count bytes that came to lie in memory, or fewer than none that no longer do."""
+        incomplete.bytes += bytes
+        self._bytes += bytes
+
     def _refused(self, incomplete: "_Incomplete", name: str, after: str | None, error: StripeError) -> bool:
         """An item to start after that vanished: the list from its beginning. An object that vanished: nothing to show."""
         if after is not None and error.is_missing_cursor:
             incomplete.restarts += 1
             if incomplete.restarts > _MOST_RESTARTS:
                 return False
-            incomplete.rests[name] = _Rest(None)
-            self._stream.scheduler.add(self._task(incomplete, name, None), first=True)
-            return True
-        if error.is_missing_object:
+            if not incomplete.is_gone:
+                self._hold(incomplete, -incomplete.rests[name].bytes)
+                incomplete.rests[name] = _Rest(None)
+                self._waiting.append((incomplete, name))
+        elif error.is_missing_object:
             if not incomplete.is_gone:
                 incomplete.is_gone = True
+                self._waiting = [(other, list_) for other, list_ in self._waiting if other is not incomplete]
                 self._done(incomplete)
-            return True
-        return False
+        else:
+            return False
+        self._going -= 1
+        self._go_on()
+        return True
 
     def _done(self, incomplete: "_Incomplete") -> None:
         self._incomplete -= 1
+        self._hold(incomplete, -incomplete.bytes)
+        self._go_on()
         incomplete.until.release()
         for resume in self._resumes:
             resume()
@@ -122,17 +149,23 @@ class _Rest:
 
     def __init__(self, shown: Sequence[str] | None) -> None:
         self.is_all = shown is None
-        self.items: list[Raw] = []
+        self.pages: list[bytes] = []
+        """The items of each page as JSON, with commas between: as they came, they would keep whole answers in memory."""
         self.last = shown[-1] if shown else None
         self._known = set(shown or ())
 
-    def add(self, ids: Sequence[str], items: Sequence[Raw]) -> bool:
-        """Add a page; whether anything of it is new."""
-        new = [(id, item) for id, item in zip(ids, items, strict=True) if id not in self._known]
-        self.items += [item for _, item in new]
-        self._known.update(id for id, _ in new)
+    def add(self, ids: Sequence[str], items: Sequence[Raw]) -> int:
+        """Add a page; how many bytes of it are new."""
+        new = {id: item for id, item in zip(ids, items, strict=True) if id not in self._known}
+        if new:
+            self.pages.append(b",".join(new.values()))
+        self._known |= new.keys()
         self.last = ids[-1] if ids else self.last
-        return bool(new)
+        return len(self.pages[-1]) if new else 0
+
+    @property
+    def bytes(self) -> int:
+        return sum(map(len, self.pages))
 
 
 class _Incomplete:
@@ -145,6 +178,8 @@ class _Incomplete:
         self.updated = updated
         self.until = until
         self.rests: dict[str, _Rest] = {}
+        self.bytes = 0
+        """Of the items that were read."""
         self.lists_left = 0
         self.restarts = 0
         self.is_gone = False
@@ -153,6 +188,7 @@ class _Incomplete:
         """The object as JSON, with its lists whole."""
         whole = msgspec.json.decode(self.raw)
         for name, rest in self.rests.items():
-            whole[name]["data"] = rest.items if rest.is_all else [*whole[name]["data"], *rest.items]
+            shown = [] if rest.is_all else [msgspec.json.encode(item) for item in whole[name]["data"]]
+            whole[name]["data"] = Raw(b"[%b]" % b",".join([*shown, *rest.pages]))
             whole[name]["has_more"] = False
         return msgspec.json.encode(whole)
