@@ -104,8 +104,7 @@ class NestedLists:
             self._go_on()
             is_whole = incomplete.lists_left == 0 and not incomplete.is_gone
         if is_whole:
-            raw = incomplete.whole()
-            self._stream.emit([self._stream.retriever.writer.record(raw, incomplete.row, incomplete.updated)])
+            self._stream.emit([self._stream.retriever.writer.record(incomplete.whole(), incomplete.row, incomplete.updated)])
             with self._stream.scheduler.lock:
                 self._done(incomplete)
 
@@ -185,10 +184,11 @@ class _Incomplete:
         self.is_gone = False
 
     def whole(self) -> bytes:
-        """The object as JSON, with its lists whole."""
+        """The object as JSON, with its lists whole; asked once, what was read of them is let go."""
         whole = msgspec.json.decode(self.raw)
         for name, rest in self.rests.items():
             shown = [] if rest.is_all else [msgspec.json.encode(item) for item in whole[name]["data"]]
             whole[name]["data"] = Raw(b"[%b]" % b",".join([*shown, *rest.pages]))
             whole[name]["has_more"] = False
+            rest.pages.clear()
         return msgspec.json.encode(whole)
