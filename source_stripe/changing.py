@@ -58,7 +58,7 @@ class ChangingSync(StreamSync):
                 state.unread = [(state.start, feed.at)] if state.start <= feed.at else []
                 state.remember(handled, newest)
 
-            self.output.put_state(self, first)
+            self.output.put_at_once(self, first)
             self._history = ChangedReader(self, self.index)
             self._history.read_ranges([(state.start, feed.at)], open_top=True)
         elif not self.refuses_the_future(feed.at):
@@ -77,7 +77,7 @@ class ChangingSync(StreamSync):
             )
             unread, open_top = [(state.start, feed.at)], True
             floor = window = feed.at - RETENTION
-            self.output.put_state(self, lambda: state.begin_full_read(feed.at))
+            self.output.put_at_once(self, lambda: state.begin_full_read(feed.at))
         self._history = ChangedReader(self, self.index, floor or 0)
         Follow(self, self.index, feed, window, unread, self._history).start()
         if unread:

@@ -58,10 +58,10 @@ class Subscriber:
 
 
 class Feed(Owner, ListReader):
-    """One pass over `/v1/events` for all streams of a sync, newest first.
+    """One pass over `/v1/events` for all streams of a sync, as far back as one of them needs.
 
-    Only ids, types and times are kept. Each subscriber begins when the pass is complete, or as soon as the newest page is
-    there if it needs no more; it then finds `at`, up to when changes are told, and `newest`, the newest event's time.
+    Nothing of it is kept but what the subscribers' indexes take. Each begins when the pass is complete; it then finds `at`, up
+    to when changes are told, and `newest`, the newest event's time.
     """
 
     def __init__(self, scheduler: Scheduler, retriever: StripeRetriever) -> None:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from msgspec import Raw
@@ -17,6 +17,8 @@ from source_stripe.page import Row
 from source_stripe.requester import Answer
 from source_stripe.scheduler import Owner, Scheduler, Task
 from source_stripe.streams import HistoryReader, StreamSync
+
+_T = TypeVar("_T")
 
 _MOST_QUEUED = 200
 _DELETIONS_AT_A_TIME = 100
@@ -136,14 +138,11 @@ class Follow(Owner):
         if self._tasks and not self._is_waiting:
             self._is_waiting = True
             self._stream.scheduler.hold(self)
-        try:
-            while self._tasks and self.left < _MOST_QUEUED and not self._stream.nested.is_full():
-                if (task := next(self._tasks[0], None)) is not None:
-                    self._stream.scheduler.add(task)
-                else:
-                    self._tasks.popleft()
-        except AirbyteTracedException as error:
-            self._stream.scheduler.fail(self, error)
+        while self._tasks and self.left < _MOST_QUEUED and not self._stream.nested.is_full():
+            if some := self._next(self._tasks[0], 1):
+                self._stream.scheduler.add(*some)
+            else:
+                self._tasks.popleft()
         if self._is_waiting and not self._tasks:
             self._is_waiting = False
             self._stream.scheduler.release(self)
@@ -152,16 +151,19 @@ class Follow(Owner):
         """Emit some deletions, and the next when these are out."""
         stream = self._stream
         with stream.scheduler.lock:
-            try:
-                some = list(islice(self._deletions, _DELETIONS_AT_A_TIME)) if self.error is None else []
-            except AirbyteTracedException as error:
-                stream.scheduler.fail(self, error)
-                some = []
-            if some:
+            if some := self._next(self._deletions, _DELETIONS_AT_A_TIME):
                 records = [stream.retriever.deletion(change.deletion or b"{}", change.at) for _, change in some]
-                stream.output.put_state(stream, self._delete_some, stream.retriever.writer.page(records))
+                stream.output.put_at_once(stream, self._delete_some, stream.retriever.writer.page(records))
             else:
                 stream.scheduler.release(self)
+
+    def _next(self, iterator: Iterator[_T], most: int) -> list[_T]:
+        """The next of what the index tells, at most so many; none when it can't be read, which fails the stream."""
+        try:
+            return list(islice(iterator, most)) if self.error is None else []
+        except AirbyteTracedException as error:
+            self._stream.scheduler.fail(self, error)
+            return []
 
     def _reread_task(self, id: str, change: Change) -> Task:
         return Task(
@@ -209,7 +211,7 @@ class Follow(Owner):
 
     def _delete(self, payload: bytes | Raw, at: int) -> None:
         stream = self._stream
-        stream.output.put_state(stream, None, stream.retriever.writer.page([stream.retriever.deletion(payload, at)]))
+        stream.output.put_at_once(stream, None, stream.retriever.writer.page([stream.retriever.deletion(payload, at)]))
 
     def _owned_task(self, id: str, at: int, after: str | None = None) -> Task:
         """List what belongs to the object `id`, whose event announced it."""
@@ -244,7 +246,7 @@ class Follow(Owner):
             state, feed = stream.state, self._feed
             handled = self._index.near
 
-            stream.output.put_state(stream, lambda: state.follow(feed.at, handled, feed.newest))
+            stream.output.put_at_once(stream, lambda: state.follow(feed.at, handled, feed.newest))
         stream.scheduler.release(stream)
 
 
@@ -258,6 +260,7 @@ class ChangedReader(HistoryReader):
         self.when_finished: Callable[[], None] = lambda: None
 
     def changes(self, rows: Sequence[Any]) -> Mapping[str, Change]:
+        """As for any page; what is found counts as shown from now on."""
         changes = self._index.find([row.id for row in rows])
         if changes:
             self._index.show(changes)

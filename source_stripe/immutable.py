@@ -9,7 +9,7 @@ from source_stripe.feed import Feed, FeedReader
 from source_stripe.output import Output
 from source_stripe.retriever import StripeRetriever
 from source_stripe.scheduler import Scheduler
-from source_stripe.state import Range, StreamState
+from source_stripe.state import OVERLAP, Range, StreamState
 from source_stripe.streams import HistoryReader, StreamSync
 
 logger = logging.getLogger("airbyte")
@@ -61,7 +61,7 @@ class _NewestReader(HistoryReader, FeedReader):
             return
         state = stream.state
         since = max(state.start, self.since)
-        stream.output.put_state(stream, lambda: state.reach(since, hi))
+        stream.output.put_at_once(stream, lambda: state.reach(since, hi))
         for due, (first, last) in [(due, range_) for due, range_ in state.pending.items() if due <= hi]:
             _SettledReader(stream, due, (first, last)).read_ranges([(first, last)], open_top=False)
 
@@ -75,7 +75,7 @@ class _NewestReader(HistoryReader, FeedReader):
         state = self.stream.state
         self._newest = max(rows[0].created, self._newest or 0)
         newest = self._newest
-        near = {row.id: row.created for row in rows if row.created >= newest - 1200}
+        near = {row.id: row.created for row in rows if row.created >= newest - OVERLAP}
         pending = _pending_of(rows) if self.stream.retriever.settles else []
 
         def learn() -> None:
@@ -124,7 +124,7 @@ class _SettledReader(HistoryReader):
             for later, created in still_pending:
                 state.remember_pending(later, created)
 
-        self.stream.output.put_state(self.stream, learn)
+        self.stream.output.put_at_once(self.stream, learn)
 
 
 def _pending_of(rows: Sequence[Any]) -> list[tuple[int, int]]:

@@ -19,7 +19,7 @@ Item = tuple["StreamSync", Page | None, Then | None, bool]
 class Output:
     """A queue with room for so many bytes of pages: a reader that is slow slows the workers down, not the memory up.
 
-    An item is a stream, a page or none, what changes the stream's state once the page is out, and whether the stream ends.
+    An item is a stream, a page or none, what to call once the page is out, and whether the stream ends.
     """
 
     def __init__(self) -> None:
@@ -36,8 +36,8 @@ class Output:
                 self._condition.wait()
             self._put((stream, page, then, False))
 
-    def put_state(self, stream: "StreamSync", then: Then | None, page: Page | None = None) -> None:
-        """Add a change of the state, or a page, without waiting."""
+    def put_at_once(self, stream: "StreamSync", then: Then | None, page: Page | None = None) -> None:
+        """Add what is small, without waiting for room; `then` is called by who writes, once the page is out."""
         with self._condition:
             self._put((stream, page, then, False))
 

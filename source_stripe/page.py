@@ -9,7 +9,7 @@ from airbyte_cdk.models import AirbyteMessage, AirbyteRecordMessage, Type
 
 
 class Row(msgspec.Struct):
-    """What the connector looks at in an object of a list; `stream_row` adds what a stream needs besides."""
+    """What the connector looks at in an object of a list; a stream may add what it needs besides."""
 
     id: str
     created: int

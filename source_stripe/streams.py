@@ -66,7 +66,7 @@ class StreamSync(Owner):
         """The range `lo` to `hi` of `created` is read, once what was emitted before is out."""
         if self.error is not None:
             return
-        self.output.put_state(self, lambda: self.state.read(lo, hi))
+        self.output.put_at_once(self, lambda: self.state.read(lo, hi))
 
     def refuses_the_future(self, now: int) -> bool:
         """Fail when the state lies in Stripe's future: what happens until then would be missed."""

@@ -150,7 +150,7 @@ class Sync:
         yield _status(stream, AirbyteStreamStatus.INCOMPLETE)
 
     def _summary(self) -> AirbyteTracedException:
-        """One error for the run: of the kind of the streams' errors, `transient_error` if any of them may pass."""
+        """One error for the run: of the gravest kind that a stream's has; a system error is graver than one that may pass."""
         kinds = {error.failure_type for error in self._errors.values()}
         kind = next(
             kind for kind in (FailureType.system_error, FailureType.transient_error, FailureType.config_error) if kind in kinds
