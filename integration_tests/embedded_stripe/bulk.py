@@ -6,6 +6,7 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -15,6 +16,7 @@ Object = dict[str, Any]
 
 _NUMBER, _CREATED, _AMOUNT, _CUSTOMER = "@bulk-number@", 1_111_111_111, 999_999_937, "@bulk-customer@"
 _HOLES = (_NUMBER, str(_CREATED), str(_AMOUNT), _CUSTOMER)
+_MOST_KEPT = 16
 _SCRAMBLE, _WORD = 0x9E3779B97F4A7C15, 1 << 64
 _UNSCRAMBLE = pow(_SCRAMBLE, -1, _WORD)
 _PREFIX = {
@@ -50,6 +52,8 @@ class Bulk:
         self.created = array("L", self._times(since, until, spread))
         self.hidden: set[int] = set()
         self._masks: dict[Any, bytes] = {}
+        self.kept_at = lru_cache(_MOST_KEPT)(self.object_at)
+        """The same as `object_at`, not to be changed: the last few are kept, for a long list is asked for page by page."""
 
     def _times(self, since: int, until: int, spread: str) -> Iterator[int]:
         span, last = until - since, max(self.count - 1, 1)

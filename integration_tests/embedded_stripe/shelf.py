@@ -63,7 +63,7 @@ class Shelf:
         found = self.objects.get(ident)
         if found is None and self.bulk:
             index = self.bulk.index_of(ident)
-            return None if index is None else self.bulk.object_at(index)
+            return None if index is None else self.bulk.kept_at(index)
         return found
 
     def own(self, ident: str) -> Object | None:

@@ -126,6 +126,12 @@ class Bench:
         wish = Wish({"invoice": count}, lines=11, latency=_LATENCY, limits=_LIVE)
         self._first_sync("invoices with eleven lines", wish, 25, more=count)
 
+    def long(self) -> None:
+        """Invoices whose lines are megabytes, all of which lie in memory until the last is there."""
+        count, lines = self._count(100), 2_000
+        wish = Wish({"invoice": count}, lines=lines, latency=_LATENCY, limits=_LIVE)
+        self._first_sync("invoices with 2,000 lines", wish, 25, more=count * math.ceil((lines - 10) / 100))
+
     def rereads(self) -> None:
         """A later sync, after ten thousand old objects of four streams changed: a request for each."""
         kinds = ["charge", "customer", "refund", "payout"]
@@ -245,7 +251,7 @@ def _went_well(took: Took) -> Took:
 
 
 def main() -> None:
-    scenarios = ["cpu", "start", "one", "four", "test", "all", "nested", "rereads", "changes"]
+    scenarios = ["cpu", "start", "one", "four", "test", "all", "nested", "long", "rereads", "changes"]
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
     parser.add_argument("scenario", nargs="*", metavar="SCENARIO", help=f"of {', '.join(scenarios)}; without one, all")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the numbers of objects")
