@@ -128,7 +128,7 @@ def test_a_sync_every_ten_minutes_fits_in_what_stripe_allows_the_smallest_accoun
     assert 30 * spent <= 10_000
 
 
-@pytest.mark.parametrize(("room", "most"), [(8 << 20, 10), (1, 1)])  # Eight workers.
+@pytest.mark.parametrize(("room", "most"), [(16 << 20, 10), (1, 1)])  # Eight workers.
 def test_few_long_lists_are_read_at_a_time_however_many_wait(
     account: Account, reader: Reader, monkeypatch: pytest.MonkeyPatch, room: int, most: int
 ) -> None:

@@ -1,6 +1,6 @@
 """Nested lists, whole: Stripe shows the first ten of a list inside an object."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _MOST_INCOMPLETE = 200
 """So many objects may wait for their lists; meanwhile no more pages are asked for."""
-_MOST_BYTES = 8 << 20
+_MOST_BYTES = 16 << 20
 """While items of so many bytes are held, one list at a time is read on: that of the object that holds most."""
 _MOST_RESTARTS = 5
 """So many items to start after may vanish while an object's lists are read."""
@@ -54,11 +54,12 @@ class NestedLists:
         retriever, writer = self._stream.retriever, self._stream.retriever.writer
         records = []
         for row, raw, updated in objects:
+            record = writer.record(raw, row, updated)
             if retriever.nested_lists and (names := retriever.cut_lists(row)):
                 with self._stream.scheduler.lock:
-                    self._complete(_Incomplete(row, bytes(raw), updated, until), names)
+                    self._complete(_Incomplete(row.id, record, until), names)
             else:
-                records.append(writer.record(raw, row, updated))
+                records.append(record)
         if records or then:
             self._stream.emit(records, then)
 
@@ -66,7 +67,7 @@ class NestedLists:
         incomplete.until.hold()
         incomplete.lists_left = len(names)
         self._incomplete += 1
-        shown = self._stream.retriever.shown_ids(incomplete.raw)
+        shown = self._stream.retriever.shown_ids(incomplete.record)
         incomplete.rests = {name: _Rest(shown[name]) for name in names}
         self._waiting += [(incomplete, name) for name in names]
         self._go_on()
@@ -104,7 +105,9 @@ class NestedLists:
             self._go_on()
             is_whole = incomplete.lists_left == 0 and not incomplete.is_gone
         if is_whole:
-            self._stream.emit([self._stream.retriever.writer.record(incomplete.whole(), incomplete.row, incomplete.updated)])
+            page = self._stream.retriever.writer.page_of_one(incomplete.pieces())
+            incomplete.rests.clear()
+            self._stream.emit_page(page)
             with self._stream.scheduler.lock:
                 self._done(incomplete)
 
@@ -170,11 +173,9 @@ class _Rest:
 class _Incomplete:
     """An object some of whose lists are still being read."""
 
-    def __init__(self, row: Any, raw: bytes, updated: int, until: Holdable) -> None:
-        self.row = row
-        self.id: str = row.id
-        self.raw = raw
-        self.updated = updated
+    def __init__(self, id: str, record: bytes, until: Holdable) -> None:
+        self.id = id
+        self.record = record
         self.until = until
         self.rests: dict[str, _Rest] = {}
         self.bytes = 0
@@ -183,12 +184,20 @@ class _Incomplete:
         self.restarts = 0
         self.is_gone = False
 
-    def whole(self) -> bytes:
-        """The object as JSON, with its lists whole; asked once, what was read of them is let go."""
-        whole = msgspec.json.decode(self.raw)
+    def pieces(self) -> list[bytes]:
+        """The record's JSON, with its lists whole."""
+        record = msgspec.json.decode(self.record)
+        lists: list[list[bytes]] = []
         for name, rest in self.rests.items():
-            shown = [] if rest.is_all else [msgspec.json.encode(item) for item in whole[name]["data"]]
-            whole[name]["data"] = Raw(b"[%b]" % b",".join([*shown, *rest.pages]))
-            whole[name]["has_more"] = False
-            rest.pages.clear()
-        return msgspec.json.encode(whole)
+            shown = [] if rest.is_all else [msgspec.json.encode(item) for item in record[name]["data"]]
+            # What was read stays as it came. JSON has no zero byte: where one is, the items go.
+            record[name] |= {"data": Raw(b"[\0%d\0]" % len(lists)), "has_more": False}
+            lists.append([*shown, *rest.pages])
+        pieces = []
+        for place, text in enumerate(msgspec.json.encode(record).split(b"\0")):
+            pieces += _with_commas(lists[int(text)]) if place % 2 else [text]
+        return pieces
+
+
+def _with_commas(items: Iterable[bytes]) -> list[bytes]:
+    return [piece for item in items for piece in (b",", item)][1:]

@@ -1,7 +1,7 @@
 """What travels from a worker to standard output: a page of records, serialized once."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -51,9 +51,12 @@ class PageWriter:
 
     def page(self, records: list[bytes]) -> Page:
         """`records` are whole, minified JSON objects."""
-        tail = b',"emitted_at":' + str(time.time_ns() // 1_000_000).encode() + b"}}\n"
-        head = self._head
+        head, tail = self._head, _tail()
         return Page(self._stream, b"".join([part for record in records for part in (head, record, tail)]), len(records))
+
+    def page_of_one(self, pieces: Iterable[bytes]) -> Page:
+        """One record, which may be megabytes, from the pieces of its JSON."""
+        return Page(self._stream, b"".join((self._head, *pieces, _tail())), 1)
 
     def record(self, raw: bytes | msgspec.Raw, row: Row, updated: int) -> bytes:
         """The object with its cursor. `updated` is epoch seconds, for streams that change; Stripe's own wins when later."""
@@ -64,3 +67,7 @@ class PageWriter:
         whole = msgspec.json.decode(raw)
         whole["updated"] = max(updated, whole["updated"] or 0)
         return msgspec.json.encode(whole)
+
+
+def _tail() -> bytes:
+    return b',"emitted_at":%d}}\n' % (time.time_ns() // 1_000_000)

@@ -11,7 +11,7 @@ from source_stripe.feed import Feed
 from source_stripe.history import Claim, ListRead, ListReader
 from source_stripe.nested import NestedLists
 from source_stripe.output import Output
-from source_stripe.page import Row
+from source_stripe.page import Page, Row
 from source_stripe.retriever import StripeRetriever
 from source_stripe.scheduler import Owner, Scheduler
 from source_stripe.state import StreamState, refused_state
@@ -58,9 +58,12 @@ class StreamSync(Owner):
 
     def emit(self, records: list[bytes], then: Callable[[], None] | None = None) -> None:
         """Hand out whole records; `then` changes the state once they are out. Blocks while the reader is slow."""
-        if self.error is not None:
-            return
-        self.output.put(self, self.retriever.writer.page(records) if records else None, then)
+        self.emit_page(self.retriever.writer.page(records) if records else None, then)
+
+    def emit_page(self, page: Page | None, then: Callable[[], None] | None = None) -> None:
+        """The same with a page."""
+        if self.error is None:
+            self.output.put(self, page, then)
 
     def claimed(self, lo: int, hi: int) -> None:
         """The range `lo` to `hi` of `created` is read, once what was emitted before is out."""
