@@ -25,6 +25,7 @@ from integration_tests.harness import (
     Reader,
     Result,
     Row,
+    assert_holds_all,
     catalog,
     differences,
     plain,
@@ -129,6 +130,15 @@ def test_every_line_of_every_invoice_comes(first: Result) -> None:
 def test_no_nested_list_says_that_there_is_more(first: Result, stream: str, name: str) -> None:
     assert {row[name]["has_more"] for row in first.of(stream)} == {False}
     assert max(len(row[name]["data"]) for row in first.of(stream)) > 10
+
+
+def test_lists_are_whole_whatever_characters_they_hold() -> None:
+    account = Account(NOW)
+    text = 'a\0b[\0001\0]","data":[]},\u2028\n🦄'
+    account.create("invoice", {"description": text, "lines": [{"description": f"{text}{number}"} for number in range(25)]})
+    account.create("subscription", {"description": text, "items": [{"metadata": {text: text}} for _ in range(25)]})
+    with StripeServer(account) as server:
+        assert_holds_all([Reader(server).sync()], truth(account, ["invoices", "subscriptions"]))
 
 
 @pytest.mark.parametrize("stream", CHANGING)
