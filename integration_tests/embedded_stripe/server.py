@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import math
 import re
 import secrets
 import socket
@@ -12,7 +13,7 @@ import struct
 import threading
 import time
 import zlib
-from collections import deque
+from bisect import bisect_right, insort
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from email.utils import formatdate
@@ -32,6 +33,8 @@ from .faults import Fault
 
 _CHARACTERS = string.ascii_letters + string.digits
 _CONTROLS = {"allow", "bind_ip", "clear_faults", "clear_requests", "expire", "forbid", "limit", "restore", "revoke"}
+_LONGEST_WAIT = 3.0
+"""So many seconds after it came a request may be looked at, and be counted rightly."""
 _HTML = b"<html>\n<head><title>503 Service Temporarily Unavailable</title></head>\n<body>nginx</body>\n</html>\n"
 
 
@@ -96,29 +99,37 @@ class _Incoming:
 
 
 class _Limits:
-    """Stripe's rate limits, kept strictly: no second, wherever it begins, holds more than allowed."""
+    """Stripe's rate limits, kept strictly: no second, wherever it begins, holds more than allowed.
+
+    What counts is when a request came, though another that came later may be looked at first.
+    """
 
     def __init__(self) -> None:
         self.per_second: float | None = None
         self.per_endpoint: float | None = None
         self.tell_reason = True
-        self._times: dict[tuple[str, bool, str], deque[float]] = {}
+        self._times: dict[tuple[str, bool, str], list[float]] = {}
 
-    def admit(self, account: Account, operation: str) -> None:
-        now = time.monotonic()
+    def admit(self, account: Account, operation: str, at: float) -> None:
         checks = [(self.per_second, "", "global-rate"), (self.per_endpoint, operation, "endpoint-rate")]
         taken = []
         for limit, name, reason in checks:
             if limit is None:
                 continue
-            times = self._times.setdefault((account.id, account.livemode, name), deque())
-            while times and times[0] <= now - 1:
-                times.popleft()
-            if len(times) >= limit:
+            times = self._times.setdefault((account.id, account.livemode, name), [])
+            del times[: bisect_right(times, at - _LONGEST_WAIT)]
+            if _are_too_many([*times, at], math.ceil(limit)):
                 raise errors.rate_limited(account.livemode, reason if self.tell_reason else None)
             taken.append(times)
         for times in taken:
-            times.append(now)
+            insort(times, at)
+
+
+def _are_too_many(times: list[float], limit: int) -> bool:
+    """Whether a second of `times`, sorted but for the last, holds more than `limit` and that last one."""
+    place = bisect_right(times, times[-1], 0, len(times) - 1)
+    times.insert(place, times.pop())
+    return any(later - times[last - limit] < 1 for last, later in enumerate(times[place:], place) if last >= limit)
 
 
 class StripeServer:
@@ -332,7 +343,7 @@ class StripeServer:
             if incoming.method != "GET" or to is None:
                 raise errors.wrong_path(incoming.method, incoming.path)
             with self._lock:
-                self._limits.admit(account, to.operation)
+                self._limits.admit(account, to.operation, incoming.at)
             reply = self._failed(fault, key, account, to) if fault else None
             if reply is None:
                 query = incoming.query
