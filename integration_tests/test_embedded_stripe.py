@@ -17,6 +17,8 @@ import pytest
 import requests
 
 from integration_tests.embedded_stripe import Account, Fault, StripeServer, made_up_account
+from integration_tests.embedded_stripe.errors import StripeError
+from integration_tests.embedded_stripe.server import _Limits
 
 NOW = 1_795_000_000
 DAY = 86_400
@@ -162,6 +164,18 @@ def test_a_key_fails_on_the_way(server: StripeServer) -> None:
     assert [get(server, "/v1/charges").status_code for _ in range(3)] == [403, 401, 200]
 
 
+def test_the_items_of_a_bulks_object_are_those_that_it_shows(server: StripeServer) -> None:
+    server.account.bulk("invoice", 5, fields={"lines": [{"amount": number} for number in range(120)]})
+    invoice = list(server.account.each("invoice"))[2]
+    ids = [item["id"] for item in invoice["lines"]["data"]]
+    first = get(server, f"/v1/invoices/{invoice['id']}/lines?limit=100").json()
+    rest = get(server, f"/v1/invoices/{invoice['id']}/lines?limit=100&starting_after={ids[99]}").json()
+    assert [first["has_more"], rest["has_more"]] == [True, False]
+    assert [*first["data"], *rest["data"]] == invoice["lines"]["data"]
+    assert get(server, f"/v1/invoices/{invoice['id']}/lines?starting_after=il_none").status_code == 400
+    assert get(server, "/v1/invoices/in_1Bulk0/lines").status_code == 404
+
+
 # ---------------------------------------------------------------------- limits and log
 
 
@@ -170,6 +184,17 @@ def test_no_second_holds_more_requests_than_the_limit(server: StripeServer) -> N
     answers = [get(server, "/v1/charges") for _ in range(8)]
     assert [each.status_code for each in answers] == [200] * 5 + [429] * 3
     assert answers[-1].headers["Stripe-Rate-Limited-Reason"] == "global-rate"
+
+
+def test_a_request_counts_when_it_came_though_it_is_looked_at_later(server: StripeServer) -> None:
+    limits = _Limits()
+    limits.per_second = 2
+    for at in (10.0, 11.5, 11.0, 10.5):
+        limits.admit(server.account, "charges", at)
+    for at in (10.2, 10.9, 11.2, 12.0 - 1e-6):
+        with pytest.raises(StripeError):
+            limits.admit(server.account, "charges", at)
+    limits.admit(server.account, "charges", 12.0)
 
 
 def test_each_endpoint_has_a_limit_of_its_own(server: StripeServer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
@@ -14,6 +14,7 @@ import orjson
 
 from . import errors
 from .account import RETENTION, Account, Tree
+from .bulk import BulkItems
 from .endpoints import CONTAINED, EXPANDABLE, PERMISSIONS, SOURCE_PERMISSION, Collection, Filter, can_expand
 from .errors import StripeError
 from .shelf import FIRST, LAST, Key
@@ -360,13 +361,16 @@ def _items(account: Account, subscription: str) -> list[Object]:
 def _nested(call: Call, collection: Collection, ident: str, name: str) -> bytes:
     account = call.account
     kind = _NESTED[collection.object, name]
-    owner = _found(account, collection.object, ident)
+    alike = account.shelf(collection.object).bulk_items(ident, name)
+    owner = _found(account, collection.object, ident) if alike is None else {}
     if owner is None:
         raise _missing(account, collection.object, ident, collection.param, 404)
     given = parameters(call.query, [])
     tree = expansion(given.expand, kind, listed=True)
     _require_targets(call, kind, tree)
-    if name in owner:
+    if alike is not None:
+        items: Sequence[Object] = alike
+    elif name in owner:
         items = owner[name]["data"]
     else:
         whole = account.view(owner, {name: {}}, whole=(name,))
@@ -374,13 +378,14 @@ def _nested(call: Call, collection: Collection, ident: str, name: str) -> bytes:
     return _page_of(call, kind, items, given, tree, f"/v1/{collection.stream}/{ident}/{name}")
 
 
-def _page_of(call: Call, kind: str, items: list[Object], given: Parameters, tree: Tree, url: str) -> bytes:
+def _page_of(call: Call, kind: str, items: Sequence[Object], given: Parameters, tree: Tree, url: str) -> bytes:
     """A page of a list that stands in an object."""
     account = call.account
     start, end = 0, len(items)
     cursor = given.starting_after or given.ending_before
     if cursor:
-        places = [at for at, item in enumerate(items) if item["id"] == cursor]
+        ids = items.ids if isinstance(items, BulkItems) else [item["id"] for item in items]
+        places = [at for at, id in enumerate(ids) if id == cursor]
         if not places:
             name = "line item" if kind == "line_item" else kind
             param = "starting_after" if given.starting_after else "ending_before"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -16,7 +15,6 @@ Object = dict[str, Any]
 
 _NUMBER, _CREATED, _AMOUNT, _CUSTOMER = "@bulk-number@", 1_111_111_111, 999_999_937, "@bulk-customer@"
 _HOLES = (_NUMBER, str(_CREATED), str(_AMOUNT), _CUSTOMER)
-_MOST_KEPT = 16
 _SCRAMBLE, _WORD = 0x9E3779B97F4A7C15, 1 << 64
 _UNSCRAMBLE = pow(_SCRAMBLE, -1, _WORD)
 _PREFIX = {
@@ -52,8 +50,6 @@ class Bulk:
         self.created = array("L", self._times(since, until, spread))
         self.hidden: set[int] = set()
         self._masks: dict[Any, bytes] = {}
-        self.kept_at = lru_cache(_MOST_KEPT)(self.object_at)
-        """The same as `object_at`, not to be changed: the last few are kept, for a long list is asked for page by page."""
 
     def _times(self, since: int, until: int, spread: str) -> Iterator[int]:
         span, last = until - since, max(self.count - 1, 1)
@@ -120,6 +116,10 @@ class Bulk:
         made: Object = orjson.loads(self.rendered(index, orjson.dumps, "whole"))
         return made
 
+    def items_at(self, index: int, name: str) -> BulkItems:
+        """The items of the list `name` inside an object."""
+        return BulkItems(self, index, name)
+
     def first_at(self, created: float, index: float = -1) -> int:
         """The first index whose (created, index) is not before the given pair."""
         if created in (math.inf, -math.inf):
@@ -127,3 +127,25 @@ class Bulk:
         start = bisect_left(self.created, created)
         end = bisect_left(self.created, created + 1)
         return int(min(max(start, index), end))
+
+
+class BulkItems(Sequence[Object]):
+    """A list inside an object of a bulk, whose items are made when they are read: thousands of them take long."""
+
+    def __init__(self, bulk: Bulk, index: int, name: str) -> None:
+        self._bulk, self._index, self._name = bulk, index, name
+        self.ids: list[str] = [item["id"] for item in bulk.template[name]["data"]]
+        """The same in every object."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        name = self._name
+        return orjson.loads(
+            self._bulk.rendered(
+                self._index, lambda made: orjson.dumps(made[name]["data"][place]), (name, range(len(self))[place])
+            )
+        )

@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .bulk import Bulk
+from .bulk import Bulk, BulkItems
 
 Object = dict[str, Any]
 Key = tuple[float, float]  # created, then the order in which objects of one second were made
@@ -63,8 +63,13 @@ class Shelf:
         found = self.objects.get(ident)
         if found is None and self.bulk:
             index = self.bulk.index_of(ident)
-            return None if index is None else self.bulk.kept_at(index)
+            return None if index is None else self.bulk.object_at(index)
         return found
+
+    def bulk_items(self, ident: str, name: str) -> BulkItems | None:
+        """The items of the list `name` inside an object of the bulk; None if that has no such object or list."""
+        index = self.bulk.index_of(ident) if self.bulk and ident not in self.objects else None
+        return self.bulk.items_at(index, name) if self.bulk and index is not None and name in self.bulk.template else None
 
     def own(self, ident: str) -> Object | None:
         """The object to be changed; one of a bulk becomes an object of its own."""
