@@ -359,23 +359,26 @@ def _items(account: Account, subscription: str) -> list[Object]:
 
 
 def _nested(call: Call, collection: Collection, ident: str, name: str) -> bytes:
-    account = call.account
     kind = _NESTED[collection.object, name]
-    alike = account.shelf(collection.object).bulk_items(ident, name)
-    owner = _found(account, collection.object, ident) if alike is None else {}
-    if owner is None:
-        raise _missing(account, collection.object, ident, collection.param, 404)
+    items = _inside(call.account, collection, ident, name)
     given = parameters(call.query, [])
     tree = expansion(given.expand, kind, listed=True)
     _require_targets(call, kind, tree)
-    if alike is not None:
-        items: Sequence[Object] = alike
-    elif name in owner:
-        items = owner[name]["data"]
-    else:
-        whole = account.view(owner, {name: {}}, whole=(name,))
-        items = [account.shelf(kind).objects[each["id"]] for each in whole[name]["data"]]
     return _page_of(call, kind, items, given, tree, f"/v1/{collection.stream}/{ident}/{name}")
+
+
+def _inside(account: Account, collection: Collection, ident: str, name: str) -> Sequence[Object]:
+    """The whole list `name` of an object; raises what Stripe answers when there is no such object."""
+    if (alike := account.shelf(collection.object).bulk_items(ident, name)) is not None:
+        return alike
+    owner = _found(account, collection.object, ident)
+    if owner is None:
+        raise _missing(account, collection.object, ident, collection.param, 404)
+    if name in owner:
+        items: list[Object] = owner[name]["data"]
+        return items
+    shown = account.view(owner, {name: {}}, whole=(name,))[name]["data"]
+    return [account.shelf(_NESTED[collection.object, name]).objects[each["id"]] for each in shown]
 
 
 def _page_of(call: Call, kind: str, items: Sequence[Object], given: Parameters, tree: Tree, url: str) -> bytes:

@@ -116,10 +116,6 @@ class Bulk:
         made: Object = orjson.loads(self.rendered(index, orjson.dumps, "whole"))
         return made
 
-    def items_at(self, index: int, name: str) -> BulkItems:
-        """The items of the list `name` inside an object."""
-        return BulkItems(self, index, name)
-
     def first_at(self, created: float, index: float = -1) -> int:
         """The first index whose (created, index) is not before the given pair."""
         if created in (math.inf, -math.inf):
@@ -130,7 +126,7 @@ class Bulk:
 
 
 class BulkItems(Sequence[Object]):
-    """A list inside an object of a bulk, whose items are made when they are read: thousands of them take long."""
+    """The list `name` inside an object of a bulk. Its items are made when they are read: thousands of them take long."""
 
     def __init__(self, bulk: Bulk, index: int, name: str) -> None:
         self._bulk, self._index, self._name = bulk, index, name

@@ -69,7 +69,7 @@ class Shelf:
     def bulk_items(self, ident: str, name: str) -> BulkItems | None:
         """The items of the list `name` inside an object of the bulk; None if that has no such object or list."""
         index = self.bulk.index_of(ident) if self.bulk and ident not in self.objects else None
-        return self.bulk.items_at(index, name) if self.bulk and index is not None and name in self.bulk.template else None
+        return BulkItems(self.bulk, index, name) if self.bulk and index is not None and name in self.bulk.template else None
 
     def own(self, ident: str) -> Object | None:
         """The object to be changed; one of a bulk becomes an object of its own."""
