@@ -69,7 +69,7 @@ class Feed(Owner, ListReader):
         self._scheduler = scheduler
         self._retriever = retriever
         self._subscribers: list[Subscriber] = []
-        self._records: FeedReader | None = None
+        self._reader: FeedReader | None = None
         self.at = 0
         self.newest: int | None = None
         self.aged_out_at: int | None = None
@@ -83,7 +83,7 @@ class Feed(Owner, ListReader):
 
     def share(self, reader: FeedReader) -> None:
         """Hand the pages to the `events` stream too, as far back as it needs them."""
-        self._records = reader
+        self._reader = reader
 
     @property
     def is_whole(self) -> bool:
@@ -93,11 +93,11 @@ class Feed(Owner, ListReader):
     def start(self) -> None:
         """Queue the first request. Called with the lock held."""
         types = sorted(set().union(*(subscriber.index.types for subscriber in self._subscribers)))
-        if self._records is not None or len(types) > _MOST_TYPES:
+        if self._reader is not None or len(types) > _MOST_TYPES:
             types = []
         since = [subscriber.since for subscriber in self._subscribers if subscriber.since is not None]
-        if self._records is not None:
-            since.append(self._records.since)
+        if self._reader is not None:
+            since.append(self._reader.since)
         if since:
             ranges = [(min(since), None)]
             ListRead(self._scheduler, self, self._retriever, self, ranges, open_top=True, types=types, spare=_SPARE).start()
@@ -107,21 +107,21 @@ class Feed(Owner, ListReader):
 
     def _handle_head(self, answer: Answer) -> None:
         listed = self._retriever.listed(answer)
-        self._index(listed.raws)
+        self._tell(listed.raws)
         with self._scheduler.lock:
             self.top(max(self._scheduler.stripe_now(), *(row.created for row in listed.rows[:1]), 0))
 
     def top(self, hi: int) -> None:
         self.at = hi
-        if self._records is not None:
-            self._records.top(hi)
+        if self._reader is not None:
+            self._reader.top(hi)
 
     def read(self, rows: Sequence[Any], raws: Sequence[Raw], claim: Claim) -> None:
-        self._index(raws)
-        if self._records is not None:
-            self._records.read(rows, raws, claim)
+        self._tell(raws)
+        if self._reader is not None:
+            self._reader.read(rows, raws, claim)
 
-    def _index(self, raws: Iterable[Raw]) -> None:
+    def _tell(self, raws: Iterable[Raw]) -> None:
         events = [event for event in map(self._decoder.decode, raws) if event is not None]
         with self._scheduler.lock:
             self.newest = max([event.created for event in events] + [self.newest or 0]) or None
@@ -129,12 +129,12 @@ class Feed(Owner, ListReader):
                 subscriber.take(events, self._near)
 
     def claimed(self, lo: int, hi: int) -> None:
-        if self._records is not None:
-            self._records.claimed(lo, hi)
+        if self._reader is not None:
+            self._reader.claimed(lo, hi)
 
     def finished(self) -> None:
-        if self._records is not None:
-            self._records.finished()
+        if self._reader is not None:
+            self._reader.finished()
 
     def aged_out(self, at: int) -> None:
         self.aged_out_at = max(at, self.aged_out_at or 0)
@@ -151,8 +151,8 @@ class Feed(Owner, ListReader):
                 own = raised
             if own is not None:
                 subscriber.fail(own)
-        if error is not None and self._records is not None:
-            self._records.failed(error)
+        if error is not None and self._reader is not None:
+            self._reader.failed(error)
 
     def _does_without(self, subscriber: Subscriber) -> bool:
         return subscriber.can_do_without and isinstance(self.error, StripeError) and self.error.is_missing_permission

@@ -30,7 +30,7 @@ class Holdable(Protocol):
 
 
 class NestedLists:
-    """Emits objects of a stream, those with a cut list as soon as its rest was read.
+    """The way out of every stream's objects: they are emitted at once, those with a cut list as soon as its rest was read.
 
     Lists are read side by side, as far as what was read of them may lie in memory: it does until its object is whole.
     """

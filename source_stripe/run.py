@@ -63,7 +63,7 @@ class YieldingEntrypoint(AirbyteEntrypoint):
                 yield self.airbyte_message_to_string(self.handle_record_counts(item, counts)).encode() + b"\n"
 
 
-class _Output:
+class _Stdout:
     """Standard output, some whole lines at a time; when `is_writing`, an end has to wait and goes into `then`."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ def run(arguments: list[str] | None = None) -> None:
     logger = init_logger("airbyte")
     init_uncaught_exception_handler(logger)
     terminal = Terminal(sys.stderr, shares_output=sys.stdout.isatty())
-    out = _Output()
+    out = _Stdout()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda signum, frame: _terminate(signum, out, terminal))
     parsed = YieldingEntrypoint.parse_args(sys.argv[1:] if arguments is None else arguments)
@@ -112,7 +112,7 @@ def run(arguments: list[str] | None = None) -> None:
     _leave(code, terminal)
 
 
-def _write(parsed: argparse.Namespace, out: _Output, terminal: Terminal) -> None:
+def _write(parsed: argparse.Namespace, out: _Stdout, terminal: Terminal) -> None:
     # What the imports left behind is never garbage, and pages are freed by their counts.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -141,7 +141,7 @@ def _report(error: AirbyteTracedException, command: str, terminal: Terminal) -> 
     return code
 
 
-def _terminate(signum: int, out: _Output, terminal: Terminal) -> None:
+def _terminate(signum: int, out: _Stdout, terminal: Terminal) -> None:
     """The platform wants an end: what was written is whole lines, and the last state is among them.
 
     A line that is being written is ended first, unless nobody reads it for some seconds. The process dies of the signal, as
