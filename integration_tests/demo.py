@@ -114,7 +114,7 @@ class Demo:
     def _stream_of(self, path: str) -> str:
         """Whose request it was, a stream's own list, object or nested list."""
         for stream in self.streams:
-            paths = [f"/v1/{stream['name']}", *(url.partition("?")[0] for url in stream.get("nested_lists", {}).values())]
+            paths = [f"/v1/{stream['name']}", *(each["path"] for each in stream.get("nested_lists", ()))]
             if any(path == each or path.startswith(each.partition("{")[0].rstrip("/") + "/") for each in paths):
                 return str(stream["name"])
         return path

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import threading
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,8 +23,9 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from integration_tests.embedded_stripe import Account, StripeServer
 from integration_tests.embedded_stripe.server import Request
-from source_stripe.clock import Clock
 from source_stripe.source import SourceStripe, load_manifest
+from source_stripe.sync.clock import Clock
+from unit_tests.virtual_time import JumpingLoop, Jumps
 
 NOW = 1_795_000_000
 DAY = 86_400
@@ -39,32 +38,21 @@ Rows = dict[str, dict[str, Row]]
 
 MANIFEST = {each["$parameters"]["name"]: each["$parameters"] for each in load_manifest()["streams"]}
 STREAMS = tuple(MANIFEST)
+NESTED = {name: tuple(each["field"] for each in entry.get("nested_lists", ())) for name, entry in MANIFEST.items()}
+"""By the stream's name the lists inside its objects that Stripe cuts short."""
 IMMUTABLE = ("balance_transactions", "events")
 CHANGING = tuple(name for name in STREAMS if name not in IMMUTABLE)
 _SOURCES = itertools.count()
 
 
-class AccountClock(Clock):
-    """The account's time of day; a pause that nobody ends early takes none."""
-
-    def __init__(self, server: StripeServer) -> None:
-        self._server = server
-        self._jumped = 0.0
-
-    def now(self) -> float:
-        return float(self._server.account.now)
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self._jumped
-
-    def wait(self, condition: threading.Condition, seconds: float | None) -> None:
-        if seconds is None or seconds < 0.01:
-            condition.wait(seconds)
-        elif not condition.wait(0.002):
-            self._jumped += seconds
-
-    def sleep(self, seconds: float) -> None:
-        self._jumped += seconds
+def account_clock(server: StripeServer, jumps: Jumps | None = None, ahead: int = 0) -> Clock:
+    """The account's time of day, so many seconds `ahead`; a pause that nobody ends early takes none, and each state is put
+    out. What was jumped over is told by `jumps`."""
+    return Clock(
+        now=lambda: float(server.account.now + ahead),
+        new_loop=lambda: JumpingLoop(jumps),
+        seconds_between_states=0.0,
+    )
 
 
 @dataclass
@@ -114,8 +102,8 @@ class Reader:
             "num_workers": 8,
         } | options
         self._manifest = load_manifest()
-        self._manifest["definitions"]["retriever"]["page_size"] = page_size
-        self._clock = clock or AccountClock(server)
+        self._manifest["definitions"]["paginator"]["pagination_strategy"]["page_size"] = page_size
+        self._clock = clock or account_clock(server)
         self._sources: dict[str, SourceStripe] = {}
         self.source = self._source(self._config)
 
@@ -222,9 +210,7 @@ def upserted(results: Iterable[Result], by_cursor: bool = False) -> Rows:
 
 def truth(account: Account, streams: Iterable[str] = STREAMS) -> Rows:
     """What the lists of the account show now, with what the connector asks for, nested lists whole."""
-    return {
-        name: account.listed(name, MANIFEST[name].get("expand", ()), MANIFEST[name].get("nested_lists", ())) for name in streams
-    }
+    return {name: account.listed(name, MANIFEST[name].get("expand", ()), NESTED[name]) for name in streams}
 
 
 def plain(row: Row) -> Row:

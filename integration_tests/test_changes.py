@@ -15,14 +15,14 @@ from integration_tests.harness import (
     DAY,
     NOW,
     STREAMS,
-    AccountClock,
     Reader,
+    account_clock,
     assert_holds_all,
     catalog,
     plain,
     truth,
 )
-from source_stripe.state import RETENTION
+from source_stripe.sync.state import RETENTION
 
 
 @pytest.fixture
@@ -453,13 +453,9 @@ def test_a_quiet_stream_is_never_read_in_full(account: Account, reader: Reader) 
 
 
 def test_a_clock_of_this_machine_that_is_weeks_off_causes_no_full_read(account: Account, server: StripeServer) -> None:
-    class Ahead(AccountClock):
-        def now(self) -> float:
-            return super().now() + 40 * DAY
-
     customer = old(account, "customer")
     account.update("customer", customer, {"name": "Renamed"})
-    reader = Reader(server, Ahead(server))
+    reader = Reader(server, account_clock(server, ahead=40 * DAY))
     first = reader.sync()
     account.advance(DAY)
     second = reader.sync(first)
@@ -507,14 +503,14 @@ def test_a_state_of_airbytes_own_connector_from_long_ago_is_read_in_full_once(ac
             {"updated": NOW, "start": 0, "version": 1, "livemode": False, "unread": [[5]]},
             FOREIGN,
         ),
-        ({"updated": NOW, "start": 0, "version": 2}, "it has the version 2, made by a later connector"),
+        ({"updated": NOW, "start": 0, "version": 3}, "it has the version 3, made by a later connector"),
         ({"cursor": NOW}, FOREIGN),
     ],
 )
 def test_a_broken_state_is_refused_with_the_way_to_reset(reader: Reader, blob: dict[str, Any], why: str) -> None:
-    failure = reader.sync({"customers": blob}, ["customers"]).failure
-    assert failure is not None
-    assert failure.message == (
+    result = reader.sync({"customers": blob}, ["customers"])
+    assert result.kinds == {"customers": "FailureType.config_error"}
+    assert result.errors["customers"] == (
         f"The state of the stream customers can't be used: {why}. Reset the stream (clear its data, or take it out of the"
         " state file) to read it from the beginning."
     )

@@ -13,7 +13,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from integration_tests.embedded_stripe import Account, StripeServer
 from integration_tests.embedded_stripe.endpoints import PERMISSIONS
 from integration_tests.faulty import Files, Listener, Proxy, source_stripe
-from integration_tests.harness import NOW, STREAMS, AccountClock
+from integration_tests.harness import NOW, STREAMS, account_clock
 from source_stripe.source import SourceStripe, load_manifest
 
 EVERYTHING = {permission for permission, _ in PERMISSIONS.values()}
@@ -30,7 +30,7 @@ def server() -> Iterator[StripeServer]:
 def check(server: StripeServer, manifest: dict[str, Any] | None = None, **options: Any) -> tuple[str, str]:
     """The status and its message."""
     config = {"secret_key": server.secret_key, "api_base": server.url} | options
-    source = SourceStripe(manifest=manifest, clock=AccountClock(server))
+    source = SourceStripe(manifest=manifest, clock=account_clock(server))
     try:
         answer = source.check(logging.getLogger("airbyte"), config)
     except AirbyteTracedException as error:

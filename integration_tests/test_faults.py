@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ import pytest
 from integration_tests.embedded_stripe import Account, Fault, StripeServer
 from integration_tests.embedded_stripe.endpoints import PERMISSIONS
 from integration_tests.faulty import Listener, TlsServer, certificate
-from integration_tests.harness import DAY, NOW, STREAMS, AccountClock, Reader, assert_holds_all, truth
+from integration_tests.harness import DAY, NOW, STREAMS, Reader, account_clock, assert_holds_all, truth
+from unit_tests.virtual_time import Jumps
 
 READ = ("balance_transactions", "coupons", "customers", "invoices", "products")
 
@@ -128,16 +128,16 @@ class Story:
     times: int | None
 
     def __post_init__(self) -> None:
-        self.clock = AccountClock(self.server)
-        self.reader = Reader(self.server, self.clock)
+        jumps = Jumps()
+        self.reader = Reader(self.server, account_clock(self.server, jumps))
         self.results = []
         if self.place.is_later_sync:
             self.results.append(self.reader.sync(streams=READ))
             business(self.server.account, "Monday")
         struck = self.server.fault(Fault(**self.fault, path=self.place.path, times=self.times))
-        began = self.clock.monotonic()
+        began = jumps.time()
         self.struck = self.reader.sync(self.results[-1] if self.results else None, READ)
-        self.seconds = self.clock.monotonic() - began
+        self.seconds = jumps.time() - began
         self.hits = struck.hits
         self.results.append(self.struck)
         self.server.clear_faults()
@@ -177,10 +177,20 @@ def test_what_does_not_pass_is_tried_for_ten_minutes_and_then_said(server: Strip
     story.assert_that_the_next_sync_makes_it_good()
 
 
+@pytest.mark.parametrize("fault", ["400", "404", "404 in HTML"])
+def test_a_later_page_of_a_nested_list_that_is_refused_once_leads_back_to_its_beginning(server: StripeServer, fault: str) -> None:
+    """Stripe says in more than one way that an item to start after has vanished."""
+    story = Story(server, PLACES["nested list"], STANDING[fault][0], 1)
+    assert (story.struck.complete, story.struck.errors) == (set(READ), {})
+    assert_holds_all(story.results, truth(server.account, READ))
+
+
 @pytest.mark.parametrize("times", [1, FIVE, None])
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("fault", STANDING)
 def test_what_cannot_get_better_is_asked_once(server: StripeServer, fault: str, place: str, times: int | None) -> None:
+    if (place, times) == ("nested list", 1) and fault.startswith("40") and fault not in ("401", "403"):
+        pytest.skip("the list is read again from its beginning")
     shape, kind = STANDING[fault]
     story = Story(server, PLACES[place], shape, times)
     assert set(story.struck.errors) == set(PLACES[place].streams)
@@ -202,18 +212,17 @@ def assert_reads_all(server: StripeServer, reader: Reader) -> None:
     assert_holds_all([result], truth(server.account, READ))
 
 
-class Starting(AccountClock):
+class Starting(Jumps):
     """Starts the server once its time, in seconds from now, has come."""
 
     def __init__(self, server: StripeServer, after: float) -> None:
-        super().__init__(server)
-        self._starting = server
-        self._at = self.monotonic() + after
+        super().__init__()
+        self._starting, self._after = server, after
         self.has_started = False
 
-    def wait(self, condition: threading.Condition, seconds: float | None) -> None:
-        super().wait(condition, seconds)
-        if self.monotonic() > self._at and not self.has_started:
+    def jump(self, seconds: float) -> None:
+        super().jump(seconds)
+        if self.seconds > self._after and not self.has_started:
             self.has_started = True
             self._starting.start()
 
@@ -222,9 +231,9 @@ def test_a_server_that_refuses_connections_for_eight_minutes_is_outlasted() -> N
     with Listener() as free:
         port = free.port
     server = StripeServer(shop(), port=port)
-    clock = Starting(server, after=480)
-    assert_reads_all(server, Reader(server, clock))
-    assert clock.has_started
+    jumps = Starting(server, after=480)
+    assert_reads_all(server, Reader(server, account_clock(server, jumps)))
+    assert jumps.has_started
     server.stop()
 
 
@@ -279,8 +288,7 @@ def test_a_certificate_that_is_not_trusted_is_named_as_such(server: StripeServer
 def impatient(server: StripeServer, seconds: int, longest_body: float = 0) -> Reader:
     """A reader whose manifest waits `seconds` for an answer."""
     reader = Reader(server)
-    requester = reader.source.requester
-    requester.read_timeout_in_seconds = seconds
+    reader.source.requester.read_timeout_in_seconds = seconds
     return reader
 
 
@@ -293,7 +301,7 @@ def test_a_hung_answer_is_asked_for_again(server: StripeServer, place: str) -> N
 
 
 def test_a_trickling_answer_is_asked_for_again(server: StripeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("source_stripe.requester._LONGEST_BODY", 0.5)
+    monkeypatch.setattr("source_stripe.api.transport._LONGEST_BODY", 0.5)
     struck = server.fault("trickle", seconds=0.01, path=r"^/v1/customers\?")
     assert_reads_all(server, Reader(server))
     assert struck.hits == 1
@@ -311,10 +319,10 @@ def test_a_slow_answer_is_waited_for(server: StripeServer) -> None:
 @pytest.mark.parametrize(("asked", "waits"), [("40", 40), ("0", 0.25), ("nonsense", 0.25), ("-5", 0.25), ("1e9", 300)])
 def test_retry_after_is_honoured_within_reason(server: StripeServer, asked: str, waits: float) -> None:
     server.fault("status", status=503, headers={"Retry-After": asked}, path=r"^/v1/products")
-    clock = AccountClock(server)
-    began = clock.monotonic()
-    assert Reader(server, clock).sync(streams=["products"]).complete == {"products"}
-    assert waits <= clock.monotonic() - began < waits + 10
+    jumps = Jumps()
+    began = jumps.time()
+    assert Reader(server, account_clock(server, jumps)).sync(streams=["products"]).complete == {"products"}
+    assert waits <= jumps.time() - began < waits + 10
 
 
 def test_a_page_that_repeats_an_earlier_one_than_the_last_is_noticed(server: StripeServer) -> None:

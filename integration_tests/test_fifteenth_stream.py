@@ -23,7 +23,7 @@ ENTRY = """
     $parameters:
       name: setup_intents
       object: setup_intent
-      permission: SetupIntents
+      permission: {row: SetupIntents, token: setup_intent_read}
       events: [setup_intent.canceled, setup_intent.created, setup_intent.requires_action, setup_intent.setup_failed,
                setup_intent.succeeded]
 """

@@ -17,7 +17,20 @@ from hypothesis import strategies as st
 
 from integration_tests.embedded_stripe import Account, Fault, StripeServer
 from integration_tests.embedded_stripe.account import RETENTION
-from integration_tests.harness import CHANGING, DAY, MANIFEST, NOW, STREAMS, Destination, Reader, Result, Row, differences, truth
+from integration_tests.harness import (
+    CHANGING,
+    DAY,
+    MANIFEST,
+    NESTED,
+    NOW,
+    STREAMS,
+    Destination,
+    Reader,
+    Result,
+    Row,
+    differences,
+    truth,
+)
 
 Step = tuple[str, int, int]
 
@@ -101,7 +114,7 @@ class History:
 
     def _shown(self, name: str, id: str) -> bytes:
         tree: dict[str, Any] = {field: {} for field in MANIFEST[name].get("expand", ())}
-        whole = tuple(MANIFEST[name].get("nested_lists", ()))
+        whole = NESTED[name]
         return orjson.dumps(self.account.view(self.account.shelf(_KIND[name]).objects[id], tree, whole=whole))
 
     def some(self, kind: str, a: int, make: bool = True) -> str:

@@ -18,7 +18,7 @@ import pytest
 from airbyte_cdk.models import ConfiguredAirbyteCatalogSerializer
 
 from integration_tests.embedded_stripe import Account, StripeServer
-from integration_tests.harness import DAY, MANIFEST, NOW, STREAMS, Reader, Row, assert_holds_all, catalog, plain, truth
+from integration_tests.harness import DAY, MANIFEST, NESTED, NOW, STREAMS, Reader, Row, assert_holds_all, catalog, plain, truth
 
 ROOT = Path(__file__).parents[1]
 KILLS = 20
@@ -252,7 +252,7 @@ def test_an_inline_price_that_changes_between_the_attempts_of_a_first_sync_arriv
 def truth_of(account: Account, name: str) -> Iterator[Row]:
     """All objects of a list, one at a time: there are too many to hold."""
     tree: dict[str, Any] = {field: {} for field in MANIFEST[name].get("expand", ())}
-    whole = tuple(MANIFEST[name].get("nested_lists", ()))
+    whole = NESTED[name]
     with account.lock:
         account.settle()
         for obj in account.each(MANIFEST[name]["object"]):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from msgspec import Raw
 
 from integration_tests.embedded_stripe import Account, StripeServer, made_up_account
 from integration_tests.harness import CHANGING, DAY, NOW, STREAMS, Reader, assert_holds_all, truth
-from source_stripe.history import Claim
-from source_stripe.streams import HistoryReader
+from source_stripe.sync.listing import Rest
+from source_stripe.sync.stream import Stream
 
 QUIET = ["/v1/balance_transactions", "/v1/events"]
 
@@ -79,14 +78,20 @@ def test_a_quiet_later_sync_of_one_stream_takes_one_request(account: Account, re
 def test_a_sync_whose_only_page_is_dealt_with_slowly_asks_for_no_other(
     account: Account, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = HistoryReader.read
+    emit = Stream.emit
 
-    def slowly(self: HistoryReader, rows: Sequence[Any], raws: Sequence[Raw], claim: Claim) -> None:
-        time.sleep(0.05)  # While this worker is busy, others look for work to share.
-        read(self, rows, raws, claim)
+    def slowly(self: Stream, objects: Sequence[Any]) -> Rest:
+        rest = emit(self, objects)
+
+        async def later() -> None:
+            await asyncio.sleep(0.05)  # Meanwhile the pace allows requests, for which work could be split.
+            if rest is not None:
+                await rest()
+
+        return later
 
     first = reader.sync()
-    monkeypatch.setattr(HistoryReader, "read", slowly)
+    monkeypatch.setattr(Stream, "emit", slowly)
     assert sorted(reader.sync(first).paths) == QUIET
 
 
@@ -133,7 +138,7 @@ def test_few_long_lists_are_read_at_a_time_however_many_wait(
     account: Account, reader: Reader, monkeypatch: pytest.MonkeyPatch, room: int, most: int
 ) -> None:
     """What was read of an object lies in memory until its lists are whole. Where there is no room for more, one goes on."""
-    monkeypatch.setattr("source_stripe.nested._MOST_BYTES", room)
+    monkeypatch.setattr("source_stripe.sync.nested._MOST_BYTES", room)
     invoices = [account.create("invoice", {"lines": [{} for _ in range(350)]})["id"] for _ in range(60)]
     first = reader.sync(streams=["invoices"])
     pages: Counter[str] = Counter()

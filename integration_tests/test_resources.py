@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
+import selectors
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from integration_tests.embedded_stripe import Account, StripeServer
 from integration_tests.faulty import Files, finished, source_stripe, start
 from integration_tests.harness import DAY, NOW, Reader, assert_holds_all, truth
-from source_stripe.clock import Clock
+from source_stripe.sync.clock import Clock
 
 MEGABYTE = 1 << 20
 MOST = 150 * MEGABYTE
@@ -183,19 +184,20 @@ def test_a_sync_that_ended_is_not_kept_by_an_answer_that_hangs(account: Account,
 # ---------------------------------------------------------------------- the pace
 
 
-class Recorded(Clock):
-    """The real time, of which it keeps how often it was waited for."""
+class Waits(selectors.DefaultSelector):
+    """What the loop waits on, of which it keeps how often."""
 
-    def __init__(self, server: StripeServer) -> None:
-        self._server = server
-        self.waits = 0
+    count = 0
 
-    def now(self) -> float:
-        return float(self._server.account.now)
+    def select(self, timeout: float | None = None) -> Any:
+        Waits.count += 1
+        return super().select(timeout)
 
-    def wait(self, condition: threading.Condition, seconds: float | None) -> None:
-        self.waits += 1
-        super().wait(condition, seconds)
+
+def real_time(server: StripeServer) -> Clock:
+    """The account's time of day, and waiting that takes what it takes."""
+    Waits.count = 0
+    return Clock(now=lambda: float(server.account.now), new_loop=lambda: asyncio.SelectorEventLoop(Waits()))
 
 
 def most_in_a_second(times: list[float]) -> int:
@@ -206,13 +208,12 @@ def test_the_limits_are_kept_as_the_server_sees_it(account: Account, server: Str
     account.bulk("charge", 12_000, spread="even")
     for number in range(12):
         account.create("invoice", {"lines": [{"amount": 1} for _ in range(250)]}, at=NOW - DAY - number)
-    clock = Recorded(server)
-    result = Reader(server, clock, call_rate_limit=25).sync(streams=["charges", "invoices", "products"])
+    result = Reader(server, real_time(server), call_rate_limit=25).sync(streams=["charges", "invoices", "products"])
     times = [request.at for request in result.requests]
     assert len(times) / (times[-1] - times[0] + 1) <= 25
     # On a busy machine a request may leave some hundredths of a second after it was let go.
     assert most_in_a_second(times) <= 25 + 5
-    assert clock.waits < 20 * len(times)
+    assert Waits.count < 20 * len(times)
 
 
 @pytest.mark.parametrize("tells", [True, False])
@@ -222,7 +223,7 @@ def test_somebody_else_s_use_of_the_account_slows_us_down_and_loses_nothing(
     account.bulk("charge", 6_000, spread="even")
     account.create("product")
     server.limit(per_second=8, tell_reason=tells)
-    result = Reader(server, Recorded(server), call_rate_limit=40).sync(streams=["charges", "products"])
+    result = Reader(server, real_time(server), call_rate_limit=40).sync(streams=["charges", "products"])
     refused = [request for request in result.requests if request.status == 429]
     assert result.complete == {"charges", "products"}
     assert refused
@@ -233,7 +234,7 @@ def test_somebody_else_s_use_of_the_account_slows_us_down_and_loses_nothing(
 def test_the_pace_climbs_again_after_a_429(account: Account, server: StripeServer) -> None:
     account.bulk("charge", 30_000, spread="even")
     server.fault("rate_limit", reason="global-rate", times=3)
-    result = Reader(server, Recorded(server), call_rate_limit=40).sync(streams=["charges"])
+    result = Reader(server, real_time(server), call_rate_limit=40).sync(streams=["charges"])
     times = [request.at for request in result.requests]
     first = sum(1 for time in times if time < times[0] + 2)
     last = sum(1 for time in times if time > times[-1] - 2)

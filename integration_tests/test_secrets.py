@@ -12,6 +12,7 @@ import pytest
 from integration_tests.embedded_stripe import Account, StripeServer
 from integration_tests.faulty import Ended, Files, Listener, Proxy, TlsServer, certificate, source_stripe
 from integration_tests.harness import DAY, NOW, Reader
+from source_stripe.api.transport import Transport
 
 ECHO = "Invalid API Key provided, or not allowed here: {key}. Header was 'Authorization: Bearer {key}'."
 
@@ -110,15 +111,16 @@ def test_the_key_is_in_no_address(server: StripeServer) -> None:
     assert all(server.secret_key not in json.dumps([request.path, request.query]) for request in server.requests)
 
 
-def test_a_defect_in_the_code_is_told_without_the_key(server: StripeServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_defect_in_the_code_is_told_without_the_key(
+    server: StripeServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reader = Reader(server)
     key = server.secret_key
 
     def broken(*arguments: object) -> None:
         raise KeyError(f"Authorization: Bearer {key}")
 
-    reader.source.retrievers["products"].requester.send = broken  # type: ignore[method-assign,assignment]
-    reader.source.__dict__["requester"].send = broken
+    monkeypatch.setattr(Transport, "_send", broken)
     result = reader.sync(streams=["products"])
     assert result.kinds == {"products": "FailureType.system_error"}
     assert key not in json.dumps(result.errors) + str(result.failure) + caplog.text

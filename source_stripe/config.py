@@ -1,5 +1,6 @@
 """The user's options: what they may be, and what they mean."""
 
+import logging
 import re
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
@@ -14,18 +15,13 @@ from airbyte_cdk.sources.declarative.transformations.config_transformations.conf
 from airbyte_cdk.sources.declarative.validators.validation_strategy import ValidationStrategy
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-KEYS_PAGE = "https://dashboard.stripe.com/apikeys"
+from source_stripe import sentences
 
-_WRONG_KINDS = (
-    (r"pk_", "This is a publishable key (pk_...), made for browsers: it can read nothing."),
-    (r"whsec_", "This is a webhook signing secret (whsec_...), not an API key."),
-    (r"ek_", "This is an ephemeral key (ek_...), made for mobile apps: it expires within the hour."),
-    (r"acct_", "This is an account's id (acct_...), not an API key."),
-    (r"ca_", "This is an OAuth client's id (ca_...), not an API key."),
-    (r"mk_", "This is the id of a key (mk_...), not the key itself."),
-    (r"(sk|rk)_org_", "This is an organization's key (sk_org_...): take a key of the one account that you want to read."),
-)
-_ADVICE = f"Create a restricted key (rk_live_... or rk_test_...) with Read permissions at {KEYS_PAGE} and use that."
+logger = logging.getLogger("airbyte")
+
+_INJECTED_PREFIX = "__injected"
+_MOST_DAYS_OF_LOOKBACK = 29
+"""Stripe keeps events for 30 days: https://docs.stripe.com/api/events."""
 
 
 def config_error(message: str) -> AirbyteTracedException:
@@ -39,21 +35,21 @@ def refusal(key: object) -> str | None:
     Which kinds of key there are: https://docs.stripe.com/keys. Nothing is sent to find out.
     """
     if not isinstance(key, str):
-        return f"The secret key must be a text. {_ADVICE}"
+        return sentences.KEY_IS_NO_TEXT
     if not key.strip():
-        return f"The secret key is empty. {_ADVICE}"
+        return sentences.KEY_IS_EMPTY
     if key.endswith(("\n", "\r")):
-        return "The secret key ends with a line end. Copy it again without the line end."
+        return sentences.KEY_ENDS_A_LINE
     if re.search(r"\s", key):
-        return "The secret key has blanks in it or around it. Copy it again without them."
+        return sentences.KEY_HAS_BLANKS
+    if key.startswith(('"', "'", "`", "\u2018", "\u201c")):
+        return sentences.KEY_IS_QUOTED
     if re.search(r"[*•…]|\.\.", key):
-        return "This is a key as the Dashboard shows it, with its middle hidden. Reveal the key there and copy the whole of it."
-    for prefix, sentence in _WRONG_KINDS:
+        return sentences.KEY_IS_HIDDEN
+    for prefix, sentence in sentences.WRONG_KINDS_OF_KEY:
         if re.match(prefix, key):
-            return f"{sentence} {_ADVICE}"
-    if not re.fullmatch(r"(sk|rk|rkcs)_[A-Za-z0-9_]{8,}", key):
-        return f"This is no Stripe API key: they begin with rk_live_, rk_test_, sk_live_ or sk_test_. {_ADVICE}"
-    return None
+            return sentence
+    return None if re.fullmatch(r"(sk|rk|rkcs)_[A-Za-z0-9_]{8,}", key) else sentences.KEY_IS_NONE
 
 
 def is_test_key(key: str) -> bool:
@@ -61,15 +57,7 @@ def is_test_key(key: str) -> bool:
     return "_test_" in key
 
 
-def start_of(config: Mapping[str, Any]) -> int:
-    """The time, in epoch seconds, before which created objects are left out; 0 without a `start_date`."""
-    text = config.get("start_date")
-    if not text:
-        return 0
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
-
-
-class SecretKeyValidationStrategy(ValidationStrategy):
+class KeyTypeValidationStrategy(ValidationStrategy):
     """Refuses what is no secret or restricted key, before anything is sent, with a sentence of its own for each kind."""
 
     def validate(self, value: Any) -> None:
@@ -89,10 +77,15 @@ class AirbyteConfigTransformation(ConfigTransformation):
             config[name] = value.strip() if isinstance(value, str) else value
             if config[name] in (None, ""):
                 del config[name]
+            elif isinstance(value, float) and value.is_integer():
+                config[name] = int(value)
         if isinstance(date := config.get("start_date"), str):
             config["start_date"] = _full_date(date)
         if isinstance(base := config.get("api_base"), str):
             config["api_base"] = base.rstrip("/")
+        if isinstance(days := config.get("lookback_window_days"), int) and days > _MOST_DAYS_OF_LOOKBACK:
+            logger.warning(sentences.LONG_LOOKBACK.format(days=days, most=_MOST_DAYS_OF_LOOKBACK))
+            config["lookback_window_days"] = _MOST_DAYS_OF_LOOKBACK
 
 
 def _full_date(text: str) -> str:
@@ -104,24 +97,33 @@ def _full_date(text: str) -> str:
 def check_options(config: Mapping[str, Any], specification: Mapping[str, Any]) -> None:
     """Raise a config error that names the first option out of its range or type, never showing its value."""
     if "secret_key" not in config:
-        raise config_error(f"The secret key is missing: set `secret_key`. {_ADVICE}")
-    if sentence := refusal(config["secret_key"]):
-        raise config_error(sentence)
+        raise config_error(sentences.KEY_IS_MISSING)
+    if name := next((name for name in config if name.startswith(_INJECTED_PREFIX)), None):
+        raise config_error(sentences.INJECTED.format(name=name))
     validator = jsonschema.Draft7Validator(specification)
     for error in sorted(validator.iter_errors(config), key=lambda error: list(error.path)):
-        option = ".".join(str(step) for step in error.path)
-        raise config_error(f"The option `{option}` {_what_it_must_be(specification['properties'][option])}.")
+        option = str(error.path[0])
+        raise config_error(sentences.wrong_option(option, specification["properties"][option]))
+    _check_date(config.get("start_date"))
+    _check_address(config.get("api_base", ""))
+
+
+def _check_date(text: str | None) -> None:
+    if not text:
+        return
     try:
-        start = start_of(config)
+        start = datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
     except ValueError:
-        raise config_error("The option `start_date` is no date of the calendar: write it as 2024-01-01T00:00:00Z.") from None
+        raise config_error(sentences.NO_DATE) from None
     if start > datetime.now(UTC).timestamp() + 86400 * 366 * 10:
-        raise config_error("The option `start_date` lies in the far future: nothing would ever be read.")
-    base = config.get("api_base", "")
+        raise config_error(sentences.FAR_FUTURE)
+
+
+def _check_address(base: str) -> None:
     if base and not _is_address(base):
-        raise config_error("The option `api_base` must be an address such as https://api.stripe.com.")
+        raise config_error(sentences.NO_ADDRESS)
     if base.startswith("http://") and not re.match(r"http://(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$", base):
-        raise config_error("The option `api_base` must be an https address: without TLS only this machine is allowed.")
+        raise config_error(sentences.NO_TLS)
 
 
 def _is_address(base: str) -> bool:
@@ -130,11 +132,3 @@ def _is_address(base: str) -> bool:
         return bool(parts.hostname) and parts.port != 0 and base.isascii()
     except ValueError:
         return False
-
-
-def _what_it_must_be(option: Mapping[str, Any]) -> str:
-    if option["type"] == "integer":
-        return f"must be a whole number from {option['minimum']} to {option['maximum']}"
-    return (
-        f"must look like {option['pattern_descriptor']}" if "pattern_descriptor" in option else "must be a text of the right form"
-    )

@@ -11,6 +11,7 @@ from airbyte_cdk.models import (
     ConfiguredAirbyteCatalogSerializer,
 )
 
+from source_stripe import sentences
 from source_stripe.config import config_error
 
 
@@ -18,7 +19,7 @@ def config_of(path: str) -> dict[str, Any]:
     """The options in a JSON file."""
     config = _json(path, "config")
     if not isinstance(config, dict):
-        raise config_error(f"The config file {path} must hold a JSON object with the options, such as `secret_key`.")
+        raise config_error(sentences.NO_CONFIG.format(path=path))
     return config
 
 
@@ -32,7 +33,7 @@ def catalog_of(path: str) -> ConfiguredAirbyteCatalog:
         # The serializer raises whatever a value of a wrong type leads to.
         names = []
     if not names:
-        raise config_error(f"The catalog file {path} selects no stream: it must be a configured catalog with at least one.")
+        raise config_error(sentences.NO_CATALOG.format(path=path))
     return catalog
 
 
@@ -46,10 +47,7 @@ def state_of(path: str | None) -> list[AirbyteStateMessage]:
     except Exception:
         # Likewise.
         pass
-    raise config_error(
-        f"The state file {path} can't be used: it must be the list of states, one a stream, that an earlier read put out."
-        " Leave it out to read everything from the beginning."
-    )
+    raise config_error(sentences.NO_STATE.format(path=path))
 
 
 def _json(path: str, what: str) -> Any:
@@ -63,4 +61,4 @@ def _json(path: str, what: str) -> Any:
         why = f"it is no whole JSON (line {error.lineno}, column {error.colno})"
     except (ValueError, RecursionError):
         why = "it is no JSON in UTF-8"
-    raise config_error(f"The {what} file {path} can't be read: {why}.")
+    raise config_error(sentences.unreadable_file(what, path, why))

@@ -4,29 +4,30 @@ import argparse
 import contextlib
 import ctypes
 import gc
+import logging
 import os
 import signal
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.exception_handler import init_uncaught_exception_handler
 from airbyte_cdk.logger import init_logger
-from airbyte_cdk.models import FailureType
+from airbyte_cdk.models import AirbyteMessage, FailureType
 from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_stripe.errors import error_message
-from source_stripe.page import Page
+from source_stripe import sentences, stdout
+from source_stripe.messages import error_message
 from source_stripe.source import YieldingDeclarativeSource
+from source_stripe.sync.output import Page
 from source_stripe.terminal import Terminal
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGE = 2 << 20
-_BYTES_AT_A_TIME = 1 << 16
 _SECONDS_TO_END_A_LINE = 3.0
 
 
@@ -47,44 +48,21 @@ class YieldingEntrypoint(AirbyteEntrypoint):
                 if arguments.command == "check":
                     self._terminal.tell(text)
             return
-        if arguments.debug:
-            init_logger().setLevel("DEBUG")
+        if arguments.debug or os.environ.get("LOG_LEVEL", "").lower() == "debug":
+            logging.getLogger().setLevel(logging.DEBUG)
         specification = self.source.spec(self.logger)
         config = self.source.configure(self.source.read_config(arguments.config), "")
         self.set_up_secret_filter(config, specification.connectionSpecification)
         catalog = self.source.read_catalog(arguments.catalog)
         state = self.source.read_state(arguments.state)
         counts: defaultdict[HashableStreamDescriptor, float] = defaultdict(float)
-        for item in self._terminal.watch(self.source.read_pages(config, catalog, state)):
+        items = self.source.read_pages(config, catalog, state, watched=self._terminal.is_live)
+        for item in self._terminal.watch(items):
             if isinstance(item, Page):
                 counts[HashableStreamDescriptor(name=item.stream, namespace=None)] += item.count
                 yield item.lines
-            else:
+            elif isinstance(item, AirbyteMessage):
                 yield self.airbyte_message_to_string(self.handle_record_counts(item, counts)).encode() + b"\n"
-
-
-class _Stdout:
-    """Standard output, some whole lines at a time; when `is_writing`, an end has to wait and goes into `then`."""
-
-    def __init__(self) -> None:
-        self._file = sys.stdout.buffer
-        self.is_writing = False
-        self.then: Callable[[], None] | None = None
-
-    def write(self, lines: bytes) -> None:
-        begin = 0
-        while begin < len(lines):
-            end = lines.rfind(b"\n", begin, begin + _BYTES_AT_A_TIME) + 1 or lines.index(b"\n", begin) + 1
-            left = memoryview(lines)[begin:end]
-            self.is_writing = True
-            # Without a buffer (PYTHONUNBUFFERED) a signal may cut a write short.
-            while left:
-                left = left[self._file.write(left) :]
-            self._file.flush()
-            self.is_writing = False
-            if self.then is not None:
-                self.then()
-            begin = end
 
 
 def run(arguments: list[str] | None = None) -> None:
@@ -92,7 +70,7 @@ def run(arguments: list[str] | None = None) -> None:
     logger = init_logger("airbyte")
     init_uncaught_exception_handler(logger)
     terminal = Terminal(sys.stderr, shares_output=sys.stdout.isatty())
-    out = _Stdout()
+    out = stdout.take_over()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda signum, frame: _terminate(signum, out, terminal))
     parsed = YieldingEntrypoint.parse_args(sys.argv[1:] if arguments is None else arguments)
@@ -107,12 +85,12 @@ def run(arguments: list[str] | None = None) -> None:
         code = _report(error, parsed.command, terminal)
     except Exception as error:
         code = _report(
-            AirbyteTracedException.from_exception(error, message=f"The connector failed ({type(error).__name__})."), "", terminal
+            AirbyteTracedException.from_exception(error, message=sentences.DEFECT.format(type=type(error).__name__)), "", terminal
         )
     _leave(code, terminal)
 
 
-def _write(parsed: argparse.Namespace, out: _Stdout, terminal: Terminal) -> None:
+def _write(parsed: argparse.Namespace, out: stdout.LineWriter, terminal: Terminal) -> None:
     # What the imports left behind is never garbage, and pages are freed by their counts.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -141,7 +119,7 @@ def _report(error: AirbyteTracedException, command: str, terminal: Terminal) -> 
     return code
 
 
-def _terminate(signum: int, out: _Stdout, terminal: Terminal) -> None:
+def _terminate(signum: int, out: stdout.LineWriter, terminal: Terminal) -> None:
     """The platform wants an end: what was written is whole lines, and the last state is among them.
 
     A line that is being written is ended first, unless nobody reads it for some seconds. The process dies of the signal, as

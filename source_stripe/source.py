@@ -1,11 +1,14 @@
-"""The source: the manifest, loaded, and what YAML can't say about it."""
+"""The source: the manifest, loaded, and bound to a config, a catalog and a state."""
 
+import asyncio
 import logging
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import orjson
 import yaml
 from airbyte_cdk.models import (
     AirbyteCatalog,
@@ -13,24 +16,31 @@ from airbyte_cdk.models import (
     AirbyteMessage,
     AirbyteStateMessage,
     ConfiguredAirbyteCatalog,
+    ConfiguredAirbyteStream,
     SyncMode,
 )
 from airbyte_cdk.sources.declarative.concurrency_level.concurrency_level import ConcurrencyLevel
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import ConcurrentDeclarativeSource
-from airbyte_cdk.sources.declarative.models.declarative_component_schema import CustomRequester, CustomRetriever
+from airbyte_cdk.sources.declarative.interpolation.interpolated_string import InterpolatedString
+from airbyte_cdk.sources.declarative.models import declarative_component_schema as models
 from airbyte_cdk.sources.declarative.parsers.model_to_component_factory import ModelToComponentFactory
+from airbyte_cdk.sources.declarative.schema import JsonFileSchemaLoader, SchemaLoader
 from airbyte_cdk.sources.streams.concurrent.abstract_stream import AbstractStream
 
-from source_stripe import files
-from source_stripe.check import check
-from source_stripe.clock import Clock
-from source_stripe.config import AirbyteConfigTransformation, check_options, config_error, is_test_key, start_of
-from source_stripe.page import Page
-from source_stripe.requester import StripeRequester
-from source_stripe.retriever import StripeRetriever
-from source_stripe.state import BrokenState, StreamState, refused_state
+from source_stripe import check, files, sentences
+from source_stripe.api.account import Account, Watcher
+from source_stripe.api.pace import Pace
+from source_stripe.components import CreatedRange, Paging, StripeRequester, StripeRetriever, pace_of
+from source_stripe.config import check_options, config_error, is_test_key
+from source_stripe.messages import Messages, records_of
 from source_stripe.stream import stripe_stream
-from source_stripe.sync import Sync
+from source_stripe.sync.clock import Clock
+from source_stripe.sync.endpoint import Endpoint
+from source_stripe.sync.output import Failed, Item, Page, Shares, Status
+from source_stripe.sync.state import StreamState
+from source_stripe.sync.sync import Sync
+
+Definition = Mapping[str, Any]
 
 
 def resources() -> Path:
@@ -87,7 +97,15 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
     def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
         """Whether the key can read the account, and what it may not read."""
         bound = self._bound(config)
-        return check(bound.requester, list(bound.retrievers.values()), bound._clock)
+        names = bound._check_names()
+        endpoints = [bound.endpoint(name) for name in bound._definitions if name in names]
+
+        async def ask() -> AirbyteConnectionStatus:
+            account = bound.requester.account(bound._pace, bound._workers, self._clock, give_up_after=check.SECONDS_TO_TRY)
+            return check.verdict(await check.refusals(account, endpoints), endpoints, bound._rows)
+
+        with asyncio.Runner(loop_factory=self._clock.new_loop) as runner:
+            return runner.run(ask())
 
     def discover(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteCatalog:
         """All streams, whatever the key may read."""
@@ -96,8 +114,8 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
     def streams(self, config: Mapping[str, Any]) -> list[AbstractStream]:
         """The streams of the manifest, by name."""
         return [
-            stripe_stream(definition, resources(), lambda catalog: self.read(self.logger, config, catalog))
-            for definition in self.resolved_manifest["streams"]
+            stripe_stream(definition, self._schema(definition), lambda catalog: self.read(self.logger, config, catalog))
+            for definition in self._definitions.values()
         ]
 
     def read(
@@ -110,8 +128,8 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         """The records, states and statuses of a sync as ordinary messages."""
         for item in self.read_pages(config, catalog, state):
             if isinstance(item, Page):
-                yield from item.messages()
-            else:
+                yield from records_of(item)
+            elif isinstance(item, AirbyteMessage):
                 yield item
 
     # ------------------------------------------------------------------ what our launcher calls
@@ -121,23 +139,30 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         config: Mapping[str, Any],
         catalog: ConfiguredAirbyteCatalog,
         state: Sequence[AirbyteStateMessage] | None = None,
-    ) -> Iterator[Page | AirbyteMessage]:
-        """The same as `read`, with whole pages in place of record messages."""
-        sync = self._bound(config)._sync(catalog, state or [])
-        if sync is not None:
-            yield from sync.run()
+        watched: bool = False,
+    ) -> Iterator[Page | Shares | AirbyteMessage]:
+        """The same as `read`, with whole pages in place of record messages; `watched`, also how far the streams are."""
+        bound = self._bound(config)
+        items = bound._items(catalog, _state_blobs(state or []), watched)
+        return Messages(len(catalog.streams), bound._rows).of(items)
 
     # ------------------------------------------------------------------ parts
 
     def _bound(self, config: Mapping[str, Any]) -> "YieldingDeclarativeSource":
         """This source, or one for `config` if that is another."""
-        wanted = dict(config)
-        AirbyteConfigTransformation().transform(wanted)
         assert self._spec_component is not None
+        wanted = dict(config)
+        self._spec_component.transform_config(wanted)
+        self._spec_component.validate_config(wanted)
         check_options(wanted, self._spec_component.connection_specification)
         if wanted == self._config:
             return self
         return type(self)(config=wanted, manifest=self._manifest, clock=self._clock)
+
+    @cached_property
+    def _definitions(self) -> dict[str, Definition]:
+        """The streams' resolved definitions, by name."""
+        return {definition["name"]: definition for definition in self.resolved_manifest["streams"]}
 
     @cached_property
     def _factory(self) -> ModelToComponentFactory:
@@ -146,68 +171,110 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
     @cached_property
     def requester(self) -> StripeRequester:
         """What sends to the configured account; one for all streams."""
-        definition = self.resolved_manifest["definitions"]["requester"]
-        requester: StripeRequester = self._factory.create_component(CustomRequester, definition, self._config)
+        requester: StripeRequester = self._component(models.CustomRequester, self._shared["requester"])
         return requester
 
     @cached_property
-    def retrievers(self) -> dict[str, StripeRetriever]:
-        """By the stream's name how it is read."""
-        return {definition["name"]: self._retriever(definition) for definition in self.resolved_manifest["streams"]}
+    def _paging(self) -> Paging:
+        return Paging(self._component(models.DefaultPaginator, self._shared["paginator"], url_base=self.requester.url_base))
 
-    def _retriever(self, definition: Mapping[str, Any]) -> StripeRetriever:
-        retriever: StripeRetriever = self._factory.create_component(
-            CustomRetriever,
-            definition["retriever"],
-            self._config,
-            requester=self.requester,
-            primary_key=definition["primary_key"],
-            cursor_field=definition["incremental_sync"]["cursor_field"],
-        )
-        return retriever
+    @property
+    def _shared(self) -> Definition:
+        """What all streams have in common; it is read where the first has it."""
+        shared: Definition = next(iter(self._definitions.values()))["retriever"]
+        return shared
 
-    def _sync(self, catalog: ConfiguredAirbyteCatalog, state: Sequence[AirbyteStateMessage]) -> Sync | None:
-        definitions = {definition["name"]: definition for definition in self.resolved_manifest["streams"]}
-        start = start_of(self._config)
+    @cached_property
+    def _endpoints(self) -> dict[str, tuple[Endpoint, CreatedRange]]:
+        return {}
+
+    def endpoint(self, name: str) -> Endpoint:
+        """What the sync reads for the stream of that name."""
+        return self._parts(name)[0]
+
+    def _parts(self, name: str) -> tuple[Endpoint, CreatedRange]:
+        if name not in self._endpoints:
+            definition = self._definitions[name]
+            range_ = CreatedRange(definition["incremental_sync"], self._factory, self._config)
+            # Those that all streams share are not made anew.
+            own = {key: value for key, value in definition["retriever"].items() if key not in ("requester", "paginator")}
+            retriever: StripeRetriever = self._component(models.CustomRetriever, own)
+            self._endpoints[name] = retriever.endpoint(self._paging, range_), range_
+        return self._endpoints[name]
+
+    def _component(self, model: type[Any], definition: Definition, **given: Any) -> Any:
+        return self._factory.create_component(model, definition, self._config, **given)
+
+    def _schema(self, definition: Definition) -> Callable[[], Mapping[str, Any]]:
+        """What loads the stream's schema, from where the manifest and the schemas lie."""
+
+        def load() -> Mapping[str, Any]:
+            loader: SchemaLoader = self._component(
+                getattr(models, definition["schema_loader"]["type"]), definition["schema_loader"]
+            )
+            if not isinstance(loader, JsonFileSchemaLoader):
+                return loader.get_json_schema()
+            path = InterpolatedString.create(loader.file_path, parameters={}).eval(self._config)
+            schema: Mapping[str, Any] = orjson.loads((resources() / path).read_bytes())
+            return schema
+
+        return load
+
+    @property
+    def _rows(self) -> dict[str, str]:
+        """By their tokens the rows of a restricted key's form."""
+        permissions = [definition["retriever"]["permission"] for definition in self._definitions.values()]
+        return {permission["token"]: permission["row"] for permission in permissions}
+
+    @property
+    def _workers(self) -> int:
+        level = self._component(models.ConcurrencyLevel, self.resolved_manifest["concurrency_level"])
+        assert isinstance(level, ConcurrencyLevel)
+        return level.get_concurrency_level()
+
+    @property
+    def _pace(self) -> Pace:
+        """The pace of this account's limits, none of it used."""
+        return pace_of(self.resolved_manifest["api_budget"], self._config)
+
+    def _check_names(self) -> Sequence[str]:
+        named = models.CheckStream.parse_obj(self.resolved_manifest["check"]).stream_names
+        return list(self._definitions) if named is None else named
+
+    # ------------------------------------------------------------------ one sync
+
+    def _items(self, catalog: ConfiguredAirbyteCatalog, blobs: Mapping[str, Mapping[str, Any]], watched: bool) -> Iterator[Item]:
+        """What the sync brings; what can't be read, for its state or its name, fails by itself."""
+        readable: list[tuple[Endpoint, StreamState]] = []
+        unreadable: list[Item] = []
+        for configured in catalog.streams:
+            name = configured.stream.name
+            if any(endpoint.name == name for endpoint, _ in readable):
+                raise config_error(sentences.TWICE.format(stream=name))
+            try:
+                readable.append(self._selected(configured, blobs.get(name)))
+            except Exception as error:
+                unreadable += [Status(name, "started"), Failed(name, error, "")]
+        if not readable:
+            return iter(unreadable)
+        _, range_ = self._parts(readable[0][0].name)
+        sync = Sync(self._connect, readable, self.endpoint("events"), range_.lookback, self._clock, watched)
+        return chain(unreadable, sync.run())
+
+    def _selected(self, configured: ConfiguredAirbyteStream, blob: Mapping[str, Any] | None) -> tuple[Endpoint, StreamState]:
+        name = configured.stream.name
+        if name not in self._definitions:
+            raise config_error(sentences.UNKNOWN_STREAM.format(stream=name))
+        endpoint, range_ = self._parts(name)
         scope: dict[str, Any] = {"livemode": not is_test_key(self._config["secret_key"])}
         if account := self._config.get("account_id"):
             scope["account_id"] = account
-        blobs = _state_blobs(state)
-        streams: list[tuple[StripeRetriever, StreamState]] = []
-        for configured in catalog.streams:
-            name = configured.stream.name
-            if any(retriever.name == name for retriever, _ in streams):
-                raise config_error(f"The catalog asks for the stream {name} twice. Take one of them out.")
-            if name not in definitions:
-                raise config_error(f"The catalog asks for the stream {name}, which does not exist. Refresh the schema.")
-            retriever = self._retriever(definitions[name])
-            blob = None if configured.sync_mode == SyncMode.full_refresh else blobs.get(name)
-            try:
-                streams.append((retriever, StreamState.load(blob, retriever.cursor_field, start, scope)))
-            except BrokenState as error:
-                raise refused_state(name, str(error)) from error
-        if not streams:
-            return None
-        return Sync(
-            self.requester,
-            streams,
-            self._retriever(definitions["events"]),
-            self._workers(),
-            86400 * int(self._config.get("lookback_window_days", 0)),
-            self._clock,
-        )
+        if configured.sync_mode == SyncMode.full_refresh:
+            blob = None
+        return endpoint, StreamState.load(blob, range_.cursor_field, range_.start, scope, range_.time_of)
 
-    def _workers(self) -> int:
-        level = ConcurrencyLevel(
-            **{
-                name: value
-                for name, value in self.resolved_manifest["concurrency_level"].items()
-                if name in ("default_concurrency", "max_concurrency")
-            },
-            config=self._config,
-            parameters={},
-        )
-        return level.get_concurrency_level()
+    def _connect(self, room: Callable[[], Awaitable[None]], watcher: Watcher) -> Account:
+        return self.requester.account(self._pace, self._workers, self._clock, room, watcher)
 
 
 def _state_blobs(state: Sequence[AirbyteStateMessage]) -> dict[str, dict[str, Any]]:

@@ -2,10 +2,8 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-import orjson
 from airbyte_cdk.models import AirbyteMessage, ConfiguredAirbyteCatalog, ConfiguredAirbyteStream, DestinationSyncMode, SyncMode
 from airbyte_cdk.sources.message import InMemoryMessageRepository
 from airbyte_cdk.sources.streams.concurrent.cursor import CursorField, FinalStateCursor
@@ -17,15 +15,14 @@ from airbyte_cdk.sources.types import Record
 Read = Callable[[ConfiguredAirbyteCatalog], Iterable[AirbyteMessage]]
 
 
-def stripe_stream(definition: Mapping[str, Any], schemas: Path, read: Read) -> DefaultStream:
-    """The stream of a manifest entry. Its schema is loaded when it is asked for; `read` brings the records of a catalog."""
+def stripe_stream(definition: Mapping[str, Any], schema: Callable[[], Mapping[str, Any]], read: Read) -> DefaultStream:
+    """The stream of a manifest entry. Its `schema` is loaded when it is asked for; `read` brings the records of a catalog."""
     name, cursor_field = definition["name"], definition["incremental_sync"]["cursor_field"]
-    schema_file = schemas / definition["schema_loader"]["file_path"].replace("{{ parameters['name'] }}", name)
     generator = _WholeStream(name, read)
     stream = DefaultStream(
         partition_generator=generator,
         name=name,
-        json_schema=lambda: orjson.loads(schema_file.read_bytes()),
+        json_schema=schema,
         primary_key=[definition["primary_key"]],
         cursor_field=CursorField(cursor_field_key=cursor_field),
         logger=logging.getLogger("airbyte"),

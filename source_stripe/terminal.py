@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from airbyte_cdk.models import AirbyteMessage, AirbyteStreamStatus
 
-from source_stripe import progress
-from source_stripe.page import Page
+from source_stripe.sync.output import Page, Shares
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +48,7 @@ class Terminal:
     def __init__(self, stream: TextIO, shares_output: bool) -> None:
         self._stream = stream
         self._is_shown = _is_terminal(stream)
-        self._is_live = self._is_shown and not shares_output
+        self.is_live = self._is_shown and not shares_output
         self._lines: dict[str, _Line] = {}
         self._progress: Progress | None = None
         self._handler: logging.Handler | None = None
@@ -88,7 +87,7 @@ class Terminal:
 
     # ------------------------------------------------------------------ read
 
-    def watch(self, items: Iterable[Page | AirbyteMessage]) -> Iterator[Page | AirbyteMessage]:
+    def watch(self, items: Iterable[Page | Shares | AirbyteMessage]) -> Iterator[Page | Shares | AirbyteMessage]:
         """The items of a `read`, unchanged, each shown when it has been written."""
         if not self._is_shown:
             yield from items
@@ -99,6 +98,8 @@ class Terminal:
             if isinstance(item, Page):
                 self._line(item.stream).records += item.count
                 self._show(item.stream)
+            elif isinstance(item, Shares):
+                self._look(item.shares)
             else:
                 self._see(item)
         self.close()
@@ -115,15 +116,14 @@ class Terminal:
             TimeElapsedColumn(),
             TextColumn("{task.fields[doing]}", style="dim"),
             console=self._console,
-            auto_refresh=self._is_live,
+            auto_refresh=self.is_live,
             redirect_stdout=False,
             redirect_stderr=False,
             refresh_per_second=8,
         )
         self._handler = _Above(self)
         logging.getLogger("airbyte").addHandler(self._handler)
-        if self._is_live:
-            progress.watcher = self._look
+        if self.is_live:
             self._progress.start()
 
     def _look(self, shares: Mapping[str, float]) -> None:
@@ -178,11 +178,10 @@ class Terminal:
         display, self._progress = self._progress, None
         if display is None:
             return
-        progress.watcher = None
         if self._handler is not None:
             logging.getLogger("airbyte").removeHandler(self._handler)
         with contextlib.suppress(Exception):  # The terminal may be gone, and the command ends in its own way.
-            if self._is_live:
+            if self.is_live:
                 display.stop()
             else:
                 display.console.print(display.get_renderable())

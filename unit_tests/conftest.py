@@ -38,4 +38,4 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def even_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses are as long as they may be, unless a test wants them otherwise."""
-    monkeypatch.setattr("source_stripe.requester.random.uniform", lambda low, high: high)
+    monkeypatch.setattr("source_stripe.components.random.uniform", lambda low, high: high)

@@ -1,22 +1,23 @@
-"""Lists read to their ends at Stripe's limits, on a clock of numbers: no network, no threads, and time is counted."""
+"""Lists read to their ends at Stripe's limits, in virtual time: no network, no threads, and time is counted."""
 
-import heapq
-import itertools
+import asyncio
 import math
 import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
 
-from msgspec import Raw
+import orjson
 
-from source_stripe.clock import Clock
-from source_stripe.history import Claim, ListRead, ListReader
-from source_stripe.pace import Pace
-from source_stripe.page import Row
-from source_stripe.requester import Answer, Request, StripeRequester
-from source_stripe.retriever import Listed, StripeRetriever
-from source_stripe.scheduler import Owner, Scheduler
+from source_stripe.api.account import Account
+from source_stripe.api.pace import Pace
+from source_stripe.api.request import Answer, Query, Request, query_of
+from source_stripe.api.transport import Trip
+from source_stripe.components import JitteredBackoffStrategy
+from source_stripe.sync.endpoint import Endpoint
+from source_stripe.sync.listing import ListRead, PageTaker, Rest
+from source_stripe.sync.page import Row
+from source_stripe.sync.parts import Part
+from unit_tests.virtual_time import in_virtual_time
 
 NOW = 1_795_000_000
 SPAN = 4 * 365 * 86_400
@@ -79,81 +80,64 @@ def in_one_second(count: int) -> list[int]:
 # ---------------------------------------------------------------------- the simulation
 
 
-class OneList(Owner, ListReader):
-    """A list of objects created at `times`: stands for its retriever, its stream and who reads it."""
+class Paging:
+    size = PAGE
 
-    page_size = PAGE
-    passes: Sequence[Mapping[str, str]] = ({},)
+    def query(self, after: str | None, size: int | None = None) -> Query:
+        return () if after is None else (("starting_after", after),)
 
-    def __init__(self, path: str, times: Sequence[int]) -> None:
-        super().__init__()
-        self.path = path
+
+class Range:
+    def query(self, lo: int | None, hi: int | None) -> Query:
+        return query_of({name: value for name, value in (("gte", lo), ("lte", hi)) if value is not None})
+
+
+def endpoint_of(path: str) -> Endpoint:
+    return Endpoint(
+        name=path.removeprefix("/v1/"),
+        object="charge",
+        permission="",
+        path=path,
+        cursor_field="created",
+        paging=Paging(),
+        range=Range(),
+    )
+
+
+class OneList(PageTaker):
+    """A list of objects created at `times`, and who takes its pages."""
+
+    def __init__(self, times: Sequence[int]) -> None:
         self.read_ids: list[str] = []
-        self.claims: list[tuple[int, int]] = []
+        self.read_ranges: list[tuple[int, int]] = []
         self.requests = 0
-        self.is_finished = False
-        self._count = len(times)
-        self._rows = [Row(f"ch_{at}", created) for at, created in enumerate(sorted(times, reverse=True))]
-        self._negated = [-row.created for row in self._rows]
+        self._times = sorted(times, reverse=True)
+        self._negated = [-time for time in self._times]
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._times)
 
-    # The retriever: a request's id says where its page begins and ends among the rows.
-
-    def list_request(self, lo: int, hi: int | None, after: str | None, turn: int, types: Sequence[str]) -> Request:
-        first = 0 if hi is None else bisect_left(self._negated, -hi)
-        if after is not None:
-            first = max(first, int(after.removeprefix("ch_")) + 1)
-        return Request(self.path, id=f"{first} {bisect_right(self._negated, -lo)}")
-
-    def listed(self, answer: Any) -> Listed:
+    def answer(self, query: Mapping[str, str]) -> Answer:
         self.requests += 1
-        first, end = map(int, answer.id.split())
-        rows = self._rows[first : min(end, first + PAGE)]
-        return Listed(rows, cast(list[Raw], rows), end > first + PAGE, None)
+        first = bisect_left(self._negated, -int(query["lte"])) if "lte" in query else 0
+        if "starting_after" in query:
+            first = max(first, int(query["starting_after"].removeprefix("ch_")) + 1)
+        end = bisect_right(self._negated, -int(query["gte"]))
+        shown = range(first, min(end, first + PAGE))
+        data = [{"id": f"ch_{at}", "created": self._times[at]} for at in shown]
+        return Answer(orjson.dumps({"data": data, "has_more": end > first + PAGE}))
 
-    # The reader and the owner.
-
-    def read(self, rows: Sequence[Row], raws: Sequence[Raw], claim: Claim) -> None:
+    def take(self, part: Part, rows: Sequence[Row], raws: object) -> Rest | None:
         self.read_ids += [row.id for row in rows]
+        return None
 
-    def claimed(self, lo: int, hi: int) -> None:
-        self.claims.append((lo, hi))
-
-    def finished(self) -> None:
-        self.is_finished = True
-        self._rows.clear()  # A test may keep many simulations.
-        self._negated.clear()
-
-    def ended(self) -> None:
-        """Nothing is left."""
-
-
-class Stopped(Clock):
-    """Stands where the simulation is."""
-
-    time = 0.0
-
-    def now(self) -> float:
-        return NOW
-
-    def monotonic(self) -> float:
-        return self.time
-
-
-class Stripe:
-    """Keeps its limits, and answers after `latency` seconds."""
-
-    def __init__(self, pace: Pace) -> None:
-        self._pace = pace
-
-    def pace(self) -> Pace:
-        return self._pace
+    def range_read(self, lo: int, hi: int) -> None:
+        self.read_ranges.append((lo, hi))
 
 
 class Simulation:
-    """Reads lists, by their paths when their objects were created, to their ends.
+    """Reads lists, by their paths when their objects were created, to their ends: with the connector's own coroutines, at
+    Stripe's limits, from a sender that answers each request after `latency` seconds.
 
     Then `seconds` have gone by, and at most `most_under_way` requests were under way at a time.
     """
@@ -161,11 +145,12 @@ class Simulation:
     def __init__(
         self, times: Mapping[str, Sequence[int]], rate: int = 100, endpoint_rate: int = 25, latency: float = 0.2
     ) -> None:
-        self.lists = {path: OneList(path, when) for path, when in times.items()}
+        self.lists = {path: OneList(when) for path, when in times.items()}
         self.seconds = 0.0
         self.most_under_way = 0
         self._rate, self._endpoint_rate, self._latency = rate, endpoint_rate, latency
-        self._run()
+        self._under_way = 0
+        in_virtual_time(self._run())
 
     @property
     def requests(self) -> int:
@@ -181,26 +166,24 @@ class Simulation:
         longest = max(len(each) for each in self.lists.values())
         return max(self.fewest_requests / self._rate, longest / PAGE / self._endpoint_rate)
 
-    def _run(self) -> None:
-        clock, numbers = Stopped(), itertools.count()
-        stripe = cast(StripeRequester, Stripe(Pace(self._rate, self._endpoint_rate)))
-        scheduler = Scheduler(stripe, clock, workers=0)
-        under_way: list[tuple[float, int, Any]] = []
-        with scheduler.lock:
-            for each in self.lists.values():
-                ListRead(scheduler, each, cast(StripeRetriever, each), each, [(0, None)], open_top=True).start()
-            while not all(each.is_finished for each in self.lists.values()):
-                time, task = scheduler.take(clock.time)
-                if task is not None:
-                    assert task.departure is not None
-                    task.departure.has_left(clock.time)
-                    heapq.heappush(under_way, (clock.time + self._latency, next(numbers), task))
-                    self.most_under_way = max(self.most_under_way, len(under_way))
-                elif under_way and under_way[0][0] <= time:
-                    clock.time, _, task = heapq.heappop(under_way)
-                    task.departure.is_answered(clock.time)
-                    task.handle(cast(Answer, task.request))
-                    scheduler.done(task, None)
-                else:
-                    clock.time = time
-        self.seconds = clock.time
+    async def _run(self) -> None:
+        pauses = JitteredBackoffStrategy(first_pause=0.5, longest_pause=30, give_up_after=660)
+        account = Account(self, Pace(self._rate, self._endpoint_rate), pauses, workers=1000, now=lambda: NOW)
+        async with asyncio.TaskGroup() as group:
+            for path, each in self.lists.items():
+                group.create_task(ListRead(account, endpoint_of(path), each, [(0, None)], open_top=True).run())
+        self.seconds = asyncio.get_running_loop().time()
+
+    async def send(self, request: Request, trip: Trip | None = None) -> Answer:
+        """Stripe: it answers after its latency."""
+        assert trip is not None
+        trip.has_left()
+        self._under_way += 1
+        self.most_under_way = max(self.most_under_way, self._under_way)
+        await asyncio.sleep(self._latency)
+        self._under_way -= 1
+        trip.is_answered()
+        return self.lists[request.endpoint].answer(dict(request.query))
+
+    def close(self) -> None:
+        """Nothing is open."""

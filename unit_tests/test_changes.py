@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from random import Random
 from string import ascii_letters, digits
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+import stripe
 from airbyte_cdk.models import FailureType
-from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_stripe.changes import Change, ChangeIndex, EventDecoder
-from source_stripe.changes import Event as StripeEvent
+from source_stripe.messages import traced
 from source_stripe.source import SourceStripe
+from source_stripe.sync.changes import Change, ChangeIndex, EventDecoder, NoRoomError, Route
+from source_stripe.sync.changes import Event as StripeEvent
+from source_stripe.sync.handled import Handled
+from source_stripe.sync.page import Row
 
-RETRIEVERS = SourceStripe(config={"secret_key": "rk_test_51H8xample"}).retrievers
-DECODER = EventDecoder(["charge", "customer", "invoice", "subscription"])
+SOURCE = SourceStripe(config={"secret_key": "rk_test_51H8xample"})
+
+
+DECODER = EventDecoder(get_args(stripe.Event.__annotations__["type"]), ["charge", "customer", "invoice", "subscription"])
 Event = tuple[str, int, str, dict[str, Any]]
 
 
 def index_of(stream: str, *events: Event, handled: dict[str, int] | None = None, near: int = 0) -> ChangeIndex:
     """Each event is its id, its time, its type and its object; near are those from `near` on."""
-    index = ChangeIndex(RETRIEVERS[stream], handled or {})
+    index = ChangeIndex(SOURCE.endpoint(stream), Handled.load(handled or {}))
     for event in map(event_of, events):
         index.add([event], near)
     return index
@@ -33,18 +40,23 @@ def index_of(stream: str, *events: Event, handled: dict[str, int] | None = None,
 
 def event_of(told: Event) -> StripeEvent:
     id, created, type_, payload = told
-    event = DECODER.decode(json.dumps({"id": id, "created": created, "type": type_, "data": {"object": payload}}).encode())
+    event = DECODER.decode(Row(id, created), json.dumps({"type": type_, "data": {"object": payload}}).encode())
     assert event is not None
     return event
 
 
 def change_of(stream: str, id: str, *events: Event, handled: dict[str, int] | None = None) -> Change:
     """What is known of the object `id`, the same whether its events come in one page or in many."""
-    at_once = ChangeIndex(RETRIEVERS[stream], handled or {})
+    at_once = ChangeIndex(SOURCE.endpoint(stream), Handled.load(handled or {}))
     at_once.add(list(map(event_of, events)), 0)
     change = index_of(stream, *events, handled=handled).find([id])[id]
     assert at_once.find([id]) == {id: change}
     return change
+
+
+def due(index: ChangeIndex) -> Iterator[tuple[str, Change]]:
+    """What is due, whatever its route."""
+    return (pair for route in Route for pair in index.due(route))
 
 
 def an(object: str, id: str, **fields: Any) -> dict[str, Any]:
@@ -102,7 +114,7 @@ def test_a_late_event_that_is_older_than_a_handled_one_makes_the_object_fresh() 
 
 
 def test_events_that_the_next_sync_sees_again_are_kept_with_their_times() -> None:
-    assert index_of("coupons", CREATED, UPDATED, DELETED, near=200).near == {"evt_2": 200, "evt_3": 300}
+    assert index_of("coupons", CREATED, UPDATED, DELETED, near=200).near == {200: {"evt_2"}, 300: {"evt_3"}}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +130,7 @@ def test_events_that_the_next_sync_sees_again_are_kept_with_their_times() -> Non
     ],
 )
 def test_what_is_no_object_of_the_stream_changes_nothing(stream: str, event: Event) -> None:
-    assert list(index_of(stream, event).due()) == []
+    assert list(due(index_of(stream, event))) == []
 
 
 @pytest.mark.parametrize(
@@ -136,7 +148,7 @@ def test_what_is_no_object_of_the_stream_changes_nothing(stream: str, event: Eve
 def test_an_event_of_another_object_changes_the_one_that_shows_it(
     stream: str, type_: str, payload: dict[str, Any], changed: str
 ) -> None:
-    (change,) = index_of(stream, ("evt_1", 300, type_, payload)).due()
+    (change,) = due(index_of(stream, ("evt_1", 300, type_, payload)))
     assert (change[0], change[1].at, change[1].created) == (changed, 300, None)
 
 
@@ -181,7 +193,7 @@ def test_a_stream_listens_to_the_types_that_its_entry_names() -> None:
 def test_an_object_that_a_list_showed_is_due_no_more() -> None:
     index = index_of("charges", *(("evt_1", 200, "charge.updated", an("charge", f"ch_{number}")) for number in range(3)))
     index.show(["ch_1"])
-    assert [id for id, _ in index.due()] == ["ch_0", "ch_2"]
+    assert [id for id, _ in due(index)] == ["ch_0", "ch_2"]
     assert index.find(["ch_1"])["ch_1"].is_shown
 
 
@@ -189,21 +201,56 @@ def test_changes_come_in_batches_whatever_is_written_between_them() -> None:
     index = index_of("charges")
     index.add([event_of((f"evt_{n}", 200, "charge.updated", an("charge", f"ch_{n:04}"))) for n in range(1200)], 0)
     seen = []
-    for id, _ in index.due():
+    for id, _ in due(index):
         seen.append(id)
         index.show([id])
     assert seen == [f"ch_{n:04}" for n in range(1200)]
 
 
-def test_of_the_events_that_the_next_sync_sees_again_the_newest_thousand_are_kept() -> None:
-    index = index_of("charges")
-    index.add([event_of((f"evt_{n}", 1000 + n, "charge.updated", an("charge", "ch_1"))) for n in range(2500)], 0)
-    assert sorted(index.near.values()) == list(range(2500, 3500))[-1000:]
+BUSY = [(f"evt_{n}", 200, "charge.updated", an("charge", f"ch_{n}")) for n in range(500)]
+
+
+def handled(*events: Event) -> Handled:
+    handled = Handled()
+    handled.learn(200, [id for id, *_ in events])
+    return handled
+
+
+@pytest.mark.parametrize("page", [1, 7, 100, 500])
+def test_of_a_busy_second_that_was_handled_nothing_is_due(page: int) -> None:
+    index = ChangeIndex(SOURCE.endpoint("charges"), handled(*BUSY))
+    for at in range(0, 500, page):
+        index.add(map(event_of, BUSY[at : at + page]), 0)
+    index.settle()
+    assert list(due(index)) == []
+
+
+def test_a_late_event_of_a_busy_second_is_due_with_the_others_of_that_second() -> None:
+    index = ChangeIndex(SOURCE.endpoint("charges"), handled(*BUSY[1:]))
+    index.add(map(event_of, BUSY), 0)
+    index.settle()
+    assert "ch_0" in [id for id, _ in due(index)]
+
+
+def test_a_busy_second_that_was_handled_announces_nothing_again() -> None:
+    told = [(f"evt_{n}", 200, "charge.refunded", an("charge", f"ch_{n}")) for n in range(200)]
+    index = ChangeIndex(SOURCE.endpoint("refunds"), handled(*told))
+    index.add(map(event_of, told), 0)
+    index.settle()
+    assert list(index.unannounced()) == []
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_tie_keeps_what_the_deleting_event_knew(order: tuple[int, int]) -> None:
+    renamed = ("evt_2", 300, "coupon.updated", an("coupon", "A", name="Renamed"))
+    change = change_of("coupons", "A", *(((renamed, DELETED)[each]) for each in order))
+    assert change.is_tied
+    assert json.loads(change.deletion or b"{}")["name"] == "Spring"
 
 
 _MEMORY = """
 import resource, sys
-from unit_tests.test_changes import event_of, index_of
+from unit_tests.test_changes import due, event_of, index_of
 
 stream, type_ = sys.argv[1:]
 index = index_of(stream)
@@ -221,7 +268,7 @@ def peak():
 add(0)
 before = peak()
 add(250)
-print(sum(1 for _ in index.due()), peak() - before)
+print(sum(1 for _ in due(index)), peak() - before)
 """
 
 
@@ -248,12 +295,31 @@ def test_without_a_temporary_directory_changes_stay_in_memory(monkeypatch: pytes
 
     monkeypatch.setattr("tempfile.gettempdir", no_directory)
     index = index_of("coupons", UPDATED)
-    assert [id for id, _ in index.due()] == ["A"]
+    assert [id for id, _ in due(index)] == ["A"]
 
 
 def test_a_full_disk_is_told_with_what_to_do() -> None:
     index = index_of("coupons", UPDATED)
     index._database.execute("PRAGMA max_page_count = 5")
-    with pytest.raises(AirbyteTracedException, match=r"^What changed since the last sync .* Make room there") as raised:
+    with pytest.raises(NoRoomError) as raised:
         index.add([event_of((f"evt_{n}", 200, "coupon.updated", an("coupon", f"{n}"))) for n in range(1000)], 0)
-    assert raised.value.failure_type == FailureType.config_error
+    error = traced(raised.value, "coupons", "Coupons", {})
+    assert re.match(r"^What changed since the last sync .* Make room there", str(error.message))
+    assert error.failure_type == FailureType.config_error
+
+
+@pytest.mark.parametrize(
+    ("created", "event", "route"),
+    [
+        (50, UPDATED, Route.NONE),
+        (100, DELETED, Route.DELETION),
+        (250, UPDATED, Route.HISTORY),
+        (900, UPDATED, Route.NEW),
+        (500, UPDATED, Route.REREAD),
+    ],
+)
+def test_a_change_takes_its_route_by_when_its_object_was_created(created: int, event: Event, route: Route) -> None:
+    id, at, type_, payload = event
+    index = index_of("coupons", (id, at, type_, payload | {"created": created}))
+    index.plan(start=60, window=800, unread=[(200, 300)])
+    assert [each for each in Route if list(index.due(each))] == [route]

@@ -10,16 +10,16 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_stripe.config import (
     AirbyteConfigTransformation,
-    SecretKeyValidationStrategy,
+    KeyTypeValidationStrategy,
     check_options,
     is_test_key,
     refusal,
-    start_of,
 )
-from source_stripe.source import load_manifest
+from source_stripe.source import SourceStripe, load_manifest
 
 SPEC = load_manifest()["spec"]["connection_specification"]
 KEY = "rk_test_51H8xample00"
+SOURCE = SourceStripe()
 
 
 def taken(config: dict[str, Any]) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def taken(config: dict[str, Any]) -> dict[str, Any]:
 
 def complaint(config: dict[str, Any]) -> str:
     with pytest.raises(AirbyteTracedException) as caught:
-        check_options(taken(config), SPEC)
+        SOURCE.configure(config, "")
     assert caught.value.failure_type == FailureType.config_error
     return str(caught.value.message)
 
@@ -94,7 +94,7 @@ def test_a_refusal_says_what_to_do_and_does_not_show_the_key(key: str) -> None:
 
 def test_the_manifests_validator_refuses_with_the_same_sentence() -> None:
     with pytest.raises(AirbyteTracedException) as caught:
-        SecretKeyValidationStrategy().validate("pk_test_51H8xample")
+        KeyTypeValidationStrategy().validate("pk_test_51H8xample")
     assert (caught.value.message, caught.value.failure_type) == (refusal("pk_test_51H8xample"), FailureType.config_error)
 
 
@@ -156,11 +156,12 @@ def test_an_empty_key_stays_to_be_told_so() -> None:
     ],
 )
 def test_a_start_date_is_a_second_in_utc(date: str | None, seconds: int) -> None:
-    assert start_of(taken({"start_date": date})) == seconds
+    source = SourceStripe(config=taken({"secret_key": KEY, "start_date": date}))
+    assert source._parts("charges")[1].start == seconds
 
 
 def test_without_a_start_date_everything_is_read() -> None:
-    assert start_of({}) == 0
+    assert SourceStripe(config={"secret_key": KEY})._parts("charges")[1].start == 0
 
 
 def test_an_address_may_end_in_a_slash() -> None:
@@ -172,8 +173,10 @@ def test_an_address_may_end_in_a_slash() -> None:
     [
         {},
         {"account_id": "acct_1H8xample"},
+        {"account_id": "aBcDeFgH1234567890"},
         {"lookback_window_days": 29, "num_workers": 128, "call_rate_limit": 10_000},
-        {"lookback_window_days": 0, "num_workers": 2, "call_rate_limit": 1},
+        {"lookback_window_days": 0, "num_workers": 1, "call_rate_limit": 1},
+        {"lookback_window_days": 60, "num_workers": 10.0, "call_rate_limit": 25.0},
         {"api_base": "https://stripe.example:8443"},
         {"api_base": "http://localhost:8080"},
         {"api_base": "http://127.0.0.1:8080"},
@@ -188,16 +191,15 @@ def test_options_in_their_range_are_taken(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"account_id": "1H8"}, "The option `account_id` must look like acct_...."),
+        ({"account_id": "acct-1H8"}, "The option `account_id` must look like acct_...."),
         ({"account_id": 7}, "The option `account_id` must look like acct_...."),
         ({"start_date": "01/02/2024"}, "The option `start_date` must look like YYYY-MM-DDTHH:MM:SSZ."),
         ({"start_date": "2024-01-01T00:00:00+02:00"}, "The option `start_date` must look like YYYY-MM-DDTHH:MM:SSZ."),
         ({"start_date": "2024-02-30"}, "The option `start_date` is no date of the calendar: write it as 2024-01-01T00:00:00Z."),
         ({"start_date": "9999-01-01"}, "The option `start_date` lies in the far future: nothing would ever be read."),
-        ({"lookback_window_days": 30}, "The option `lookback_window_days` must be a whole number from 0 to 29."),
-        ({"lookback_window_days": -1}, "The option `lookback_window_days` must be a whole number from 0 to 29."),
-        ({"num_workers": 1}, "The option `num_workers` must be a whole number from 2 to 128."),
-        ({"num_workers": "8"}, "The option `num_workers` must be a whole number from 2 to 128."),
+        ({"lookback_window_days": -1}, "The option `lookback_window_days` must be a whole number of at least 0."),
+        ({"num_workers": 0}, "The option `num_workers` must be a whole number from 1 to 128."),
+        ({"num_workers": "8"}, "The option `num_workers` must be a whole number from 1 to 128."),
         ({"call_rate_limit": 0}, "The option `call_rate_limit` must be a whole number from 1 to 10000."),
         ({"call_rate_limit": 2.5}, "The option `call_rate_limit` must be a whole number from 1 to 10000."),
         ({"api_base": "stripe.example"}, "The option `api_base` must be a text of the right form."),
@@ -222,3 +224,18 @@ def test_a_missing_key_is_asked_for() -> None:
 
 def test_a_key_in_a_wrong_option_is_not_shown() -> None:
     assert KEY not in complaint({"secret_key": KEY, "account_id": KEY})
+
+
+def test_a_lookback_beyond_what_stripe_keeps_is_taken_as_that_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    assert taken({"lookback_window_days": 60})["lookback_window_days"] == 29
+    assert "lookback_window_days is 60: taken as 29" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["__injected_declarative_manifest", "__injected_components_py"])
+def test_what_the_platforms_builder_injects_is_told_by_its_name(name: str) -> None:
+    assert f"(`{name}`)" in complaint({"secret_key": KEY, name: {}})
+
+
+@pytest.mark.parametrize("quote", ['"', "'", "`", "“"])
+def test_a_key_in_quotes_is_told_so(quote: str) -> None:
+    assert complaint({"secret_key": f"{quote}{KEY}{quote}"}).startswith("The secret key has quotes around it.")

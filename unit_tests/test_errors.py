@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from typing import Any
 
 import pytest
+import responses
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_stripe.errors import StripeError, error_of, sentence_of, traced
+from source_stripe.api.errors import StripeError, error_of, first_of
+from source_stripe.api.request import Request
+from source_stripe.messages import traced
+from source_stripe.sentences import missing_rows, of_error
+from source_stripe.source import SourceStripe
 
+REQUESTER = SourceStripe(config={"secret_key": "sk_test_51H8xample", "api_base": "https://stripe.example"}).requester
+ROWS = {"charge_read": "Charges and Refunds", "coupon_read": "Coupons"}
 CONFIG, TRANSIENT, SYSTEM = FailureType.config_error, FailureType.transient_error, FailureType.system_error
 
 
 def error(status: int, headers: dict[str, str] | None = None, **fields: Any) -> StripeError:
-    return error_of(status, headers or {}, json.dumps({"error": {"type": "invalid_request_error", **fields}}).encode(), None)
+    """What a request fails with that Stripe answers so, as the manifest's error handler judges it."""
+    transport = REQUESTER.transport(threads=1)
+    with responses.RequestsMock() as stripe:
+        stripe.get(
+            "https://stripe.example/v1/charges",
+            status=status,
+            json={"error": {"type": "invalid_request_error", **fields}} if status != 204 else None,
+            headers=headers,
+        )
+        with pytest.raises(StripeError) as raised:
+            asyncio.run(transport.send(Request("/v1/charges")))
+    transport.close()
+    return raised.value
 
 
 def test_an_error_carries_what_stripe_told() -> None:
     body = b'{"error": {"code": "resource_missing", "message": "No such customer: \'cus_a\'", "param": "starting_after"}}'
-    assert error_of(400, {"Request-Id": "req_1"}, body, 1_795_000_000) == StripeError(
-        "No such customer: 'cus_a'", 400, "resource_missing", "starting_after", "req_1", date=1_795_000_000
+    assert error_of(400, {"Request-Id": "req_1"}, body) == StripeError(
+        "No such customer: 'cus_a'", 400, "resource_missing", "starting_after", "req_1"
     )
 
 
@@ -37,7 +56,7 @@ def test_stripes_words_come_with_what_finds_the_request() -> None:
     "body", [b"", b"<html>nginx</html>", b'{"error": "unauthorized"}', b'{"error": {"message": 7}}', b"[]", b"\xff\xfe", b"null"]
 )
 def test_an_error_is_one_whatever_its_body_is(body: bytes) -> None:
-    assert str(error_of(502, {}, body, None)) == "Stripe answered 502 without a message (HTTP 502)"
+    assert str(error_of(502, {}, body)) == "Stripe answered 502 without a message (HTTP 502)"
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
@@ -74,9 +93,9 @@ def test_a_429_names_its_limit_and_a_lock_is_none(headers: dict[str, str], code:
 
 @pytest.mark.parametrize(
     ("header", "pause"),
-    [("7", 7.0), ("0.5", 0.5), ("-1", 0.0), ("86400", 300.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("", None)],
+    [("7", 7.0), ("0.5", 0.5), ("-1", 0.0), ("86400", 300.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 0.0), ("", 0.0)],
 )
-def test_the_pause_that_is_asked_for_is_kept_within_reason(header: str, pause: float | None) -> None:
+def test_the_pause_that_is_asked_for_is_kept_within_reason(header: str, pause: float) -> None:
     assert error(503, {"Retry-After": header}).pause == pause
 
 
@@ -147,7 +166,7 @@ def test_a_403_of_the_account_or_the_kind_of_key_is_no_missing_permission(code: 
 def test_a_user_reads_what_is_wrong_and_the_platform_whose_turn_it_is(
     refused: StripeError, words: str, kind: FailureType
 ) -> None:
-    told = traced(refused, "Charges and Refunds")
+    told = traced(refused, "charges", "Charges and Refunds", ROWS)
     assert told.message is not None
     assert words in told.message
     assert str(refused) in told.message
@@ -155,17 +174,36 @@ def test_a_user_reads_what_is_wrong_and_the_platform_whose_turn_it_is(
 
 
 def test_every_sentence_ends_with_stripes_words() -> None:
-    assert sentence_of(error(403, {"Request-Id": "req_1"}, message="Permission denied."), "Events").endswith(
+    assert of_error(error(403, {"Request-Id": "req_1"}, message="Permission denied."), "Events", ROWS).endswith(
         "Stripe says: Permission denied. (HTTP 403, request req_1)"
     )
 
 
 def test_an_error_that_is_told_already_stays_as_it_is() -> None:
     told = AirbyteTracedException(message="The catalog asks for a stream that does not exist.", failure_type=CONFIG)
-    assert traced(told, "Events") is told
+    assert traced(told, "events", "Events", ROWS) is told
 
 
 def test_a_defect_of_the_connector_asks_to_be_reported_without_showing_data() -> None:
-    told = traced(KeyError("jenny@example.com"), "Customers")
+    told = traced(KeyError("jenny@example.com"), "customers", "Customers", ROWS)
     assert told.message == "The connector failed on its own account (KeyError). Please report this."
     assert told.failure_type == SYSTEM
+
+
+@pytest.mark.parametrize(
+    ("message", "rows"),
+    [
+        ("Having the 'rak_coupon_read' permission would allow this request to continue.", '"Coupons: Read"'),
+        ("Having the 'rak_coupon_read', 'rak_charge_read' permissions would", '"Coupons: Read", "Charges and Refunds: Read"'),
+        ("Enabling \"Coupons Read\" ('coupon_read') permissions on this key", '"Coupons: Read"'),
+        ("Having the 'rak_unheard_of_read' permission would allow this", '"Invoices: Read"'),
+        ("Having more permissions would allow this request to continue.", '"Invoices: Read"'),
+    ],
+)
+def test_the_row_to_set_is_the_one_that_stripe_names_by_its_row_or_its_token(message: str, rows: str) -> None:
+    assert missing_rows(error(403, message=message), "Invoices", ROWS) == rows
+
+
+def test_of_errors_that_came_together_the_first_counts() -> None:
+    first = StripeError("no such parameter", 400)
+    assert first_of(ExceptionGroup("", [ExceptionGroup("", [first]), KeyError("lines")])) is first

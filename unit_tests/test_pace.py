@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from source_stripe.pace import Departure, Pace
+from source_stripe.api.pace import Departure, Pace
 
 
 def sent(pace: Pace, endpoints: list[str], seconds: float, since: float = 1000.0) -> list[float]:

@@ -12,8 +12,9 @@ from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.models import AirbyteMessage, AirbyteRecordMessage, Type
 
 from integration_tests.embedded_stripe import made_up_account
-from source_stripe.page import Page, PageWriter, Row
+from source_stripe.messages import records_of
 from source_stripe.source import load_manifest
+from source_stripe.sync.page import Page, PageWriter, Row
 
 ACCOUNT = made_up_account(now=1_795_000_000, size=0.1)
 STREAMS = [entry["$parameters"]["name"] for entry in load_manifest()["streams"]]
@@ -62,20 +63,20 @@ def test_a_page_has_a_line_for_each_of_its_records() -> None:
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_reader_in_this_process_gets_the_same_records(stream: str) -> None:
     page = page_of(stream, [orjson.dumps(each) for each in ACCOUNT.listed(stream).values()])
-    messages = [message.record for message in page.messages()]
+    messages = [message.record for message in records_of(page)]
     assert [each.data for each in messages if each] == [json.loads(line)["record"]["data"] for line in page.lines.splitlines()]
     assert {each.stream for each in messages if each} == {stream}
 
 
 def test_a_record_is_one_line_whatever_characters_it_holds() -> None:
     page = page_of("customers", [orjson.dumps({"id": "1", "created": 1, "name": "a\nb\rc\u2028d\x85e\x0cf"})])
-    (message,) = page.messages()
+    (message,) = records_of(page)
     assert message.record is not None
     assert message.record.data["name"] == "a\nb\rc\u2028d\x85e\x0cf"
 
 
 def test_a_record_tells_when_it_was_emitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("source_stripe.page.time.time_ns", lambda: 1_795_000_000_123_456_789)
+    monkeypatch.setattr("source_stripe.sync.page.time.time_ns", lambda: 1_795_000_000_123_456_789)
     assert json.loads(page_of("coupons", [b'{"id":"a","created":1}']).lines)["record"]["emitted_at"] == 1_795_000_000_123
 
 

@@ -26,8 +26,8 @@ from airbyte_cdk.models import (
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import ConcurrentDeclarativeSource
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_stripe.page import Page
 from source_stripe.source import SourceStripe, load_manifest, resources
+from source_stripe.sync.output import Page
 
 LOGGER = logging.getLogger("airbyte")
 KEY, OTHER_KEY = "rk_test_51H8first", "rk_test_51H8second"
@@ -35,7 +35,8 @@ BASE = "https://stripe.example"
 ANY = re.compile(rf"{BASE}/v1/.*")
 EMPTY = {"object": "list", "data": [], "has_more": False}
 ENTRIES: dict[str, dict[str, Any]] = {entry["$parameters"]["name"]: entry["$parameters"] for entry in load_manifest()["streams"]}
-RETRIEVERS = SourceStripe(config={"secret_key": KEY}).retrievers
+SOURCE = SourceStripe(config={"secret_key": KEY})
+ENDPOINTS = {name: SOURCE.endpoint(name) for name in ENTRIES}
 STRIPES_TYPES = get_args(stripe.Event.__annotations__["type"])
 
 
@@ -208,8 +209,11 @@ def test_streams_are_in_alphabetical_order() -> None:
     assert len(ENTRIES) == 14
 
 
+@responses.activate
 def test_check_tries_every_stream() -> None:
-    assert load_manifest()["check"]["stream_names"] == list(ENTRIES)
+    responses.get(ANY, json=EMPTY)
+    SourceStripe().check(LOGGER, {"secret_key": KEY, "api_base": BASE})
+    assert sorted(str(call.request.url).split("/v1/")[1].split("?")[0] for call in responses.calls) == list(ENTRIES)
 
 
 @pytest.mark.parametrize("stream", ENTRIES)
@@ -219,21 +223,22 @@ def test_a_stream_says_what_its_objects_are_and_which_permission_they_need(strea
 
 
 @pytest.mark.parametrize("stream", ENTRIES)
-def test_what_a_stream_declares_reaches_its_retriever(stream: str) -> None:
-    retriever, entry = RETRIEVERS[stream], ENTRIES[stream]
-    assert {name: getattr(retriever, name) for name in entry} == entry
-    assert (retriever.path, retriever.primary_key, retriever.page_size) == (f"/v1/{stream}", "id", 100)
+def test_what_a_stream_declares_reaches_its_endpoint(stream: str) -> None:
+    endpoint, entry = ENDPOINTS[stream], dict(ENTRIES[stream])
+    assert (endpoint.permission, endpoint.path, endpoint.paging.size) == (entry.pop("permission")["row"], f"/v1/{stream}", 100)
+    assert [each.field for each in endpoint.nested_lists] == [each["field"] for each in entry.pop("nested_lists", [])]
+    assert {name: getattr(endpoint, name) for name in entry} == entry
 
 
 @pytest.mark.parametrize("stream", ENTRIES)
 def test_the_cursor_is_updated_where_events_tell_of_changes(stream: str) -> None:
-    assert RETRIEVERS[stream].cursor_field == ("updated" if ENTRIES[stream].get("events") else "created")
+    assert ENDPOINTS[stream].cursor_field == ("updated" if ENTRIES[stream].get("events") else "created")
 
 
 @pytest.mark.parametrize("stream", ENTRIES)
 def test_every_type_of_event_that_is_listened_to_is_one_of_stripes(stream: str) -> None:
-    retriever = RETRIEVERS[stream]
-    named = [*retriever.events, *retriever.announced_by, *(type_ for types in retriever.changed_with.values() for type_ in types)]
+    endpoint = ENDPOINTS[stream]
+    named = [*endpoint.events, *endpoint.announced_by, *(type_ for types in endpoint.changed_with.values() for type_ in types)]
     assert set(named) <= set(STRIPES_TYPES)
     assert len(named) == len(set(named))
 
@@ -262,16 +267,16 @@ def test_every_deletion_that_stripe_tells_of_is_one_but_a_cancellation(stream: s
 @pytest.mark.parametrize(
     ("stream", "query"),
     [
-        ("subscriptions", "/v1/subscriptions?status=all&expand%5B%5D=data.discounts&limit=100&created%5Blte%5D=9"),
-        ("customers", "/v1/customers?limit=100&created%5Blte%5D=9"),
-        ("plans", "/v1/plans?expand%5B%5D=data.tiers&limit=100&created%5Blte%5D=9"),
+        ("subscriptions", "/v1/subscriptions?status=all&expand%5B%5D=data.discounts&created%5Blte%5D=9&limit=100"),
+        ("customers", "/v1/customers?created%5Blte%5D=9&limit=100"),
+        ("plans", "/v1/plans?expand%5B%5D=data.tiers&created%5Blte%5D=9&limit=100"),
     ],
 )
 def test_a_list_is_asked_for_with_what_it_would_leave_out(stream: str, query: str) -> None:
-    assert RETRIEVERS[stream].list_request(None, 9, None).target == query
+    assert ENDPOINTS[stream].list_request(None, 9, None).target == query
 
 
 def test_archived_prices_are_asked_for_besides_the_active_ones() -> None:
-    targets = [RETRIEVERS["prices"].list_request(5, None, "price_1", turn).target for turn in (0, 1)]
-    rest = "&expand%5B%5D=data.tiers&expand%5B%5D=data.currency_options&limit=100&created%5Bgte%5D=5&starting_after=price_1"
+    targets = [ENDPOINTS["prices"].list_request(5, None, "price_1", turn).target for turn in (0, 1)]
+    rest = "&expand%5B%5D=data.tiers&expand%5B%5D=data.currency_options&created%5Bgte%5D=5&starting_after=price_1&limit=100"
     assert targets == [f"/v1/prices?active={active}{rest}" for active in ("true", "false")]

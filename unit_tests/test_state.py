@@ -10,17 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from source_stripe.state import (
-    MOST_REMEMBERED,
-    OVERLAP,
-    RETENTION,
-    BrokenState,
-    Range,
-    StreamState,
-    add,
-    refused_state,
-    subtract,
-)
+from source_stripe.messages import traced
+from source_stripe.sync.handled import Handled
+from source_stripe.sync.state import OVERLAP, RETENTION, BrokenState, Range, StreamState, add, subtract
 
 NOW = 1_795_000_000
 DAY = 86_400
@@ -77,7 +69,7 @@ def test_nothing_added_is_nothing() -> None:
     [
         StreamState("updated", 0, NOW),
         StreamState("updated", 7, NOW, [(7, 100), (200, NOW)]),
-        StreamState("updated", 0, NOW, newest=NOW - 5, recent={"evt_1": NOW - 5, "evt_2": NOW - 300}),
+        StreamState("updated", 0, NOW, newest=NOW - 5, handled=Handled({NOW - 5: ["evt_1"], NOW - 300: (9, "ab")})),
         StreamState("updated", 0, NOW - RETENTION, [(0, 10)], floor=NOW - RETENTION),
         StreamState("created", 0, NOW, pending={NOW + DAY: (NOW - 9, NOW), NOW + 2 * DAY: (1, 1)}),
         StreamState("updated", 0, NOW, scope={"livemode": True, "account_id": "acct_1"}),
@@ -88,15 +80,15 @@ def test_a_state_survives_being_written_and_read(state: StreamState) -> None:
 
 
 def test_a_state_is_json_that_a_person_can_read() -> None:
-    state = StreamState("updated", 7, NOW, [(7, 100)], NOW - 5, {"evt_1": NOW - 5}, scope=SCOPE)
+    state = StreamState("updated", 7, NOW, [(7, 100)], NOW - 5, Handled({NOW - 5: ["evt_1"]}), scope=SCOPE)
     assert state.dump() == {
         "updated": 1_795_000_000,
         "start": 7,
-        "version": 1,
+        "version": 2,
         "livemode": False,
         "unread": [[7, 100]],
         "newest": 1_794_999_995,
-        "recent": {"evt_1": 1_794_999_995},
+        "recent": {"1794999995": ["evt_1"]},
     }
 
 
@@ -162,7 +154,7 @@ def test_a_damaged_state_is_refused_and_not_guessed_at(blob: dict[str, Any]) -> 
         whole(blob)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 3, "1", None])
 def test_the_state_of_another_version_is_refused(version: object) -> None:
     with pytest.raises(BrokenState, match="it has the version"):
         whole(written(version=version))
@@ -181,7 +173,7 @@ def test_the_state_of_other_data_is_refused(of: dict[str, Any], words: str) -> N
 
 
 def test_a_refusal_says_how_to_begin_anew() -> None:
-    assert str(refused_state("charges", "it is damaged")) == (
+    assert traced(BrokenState("it is damaged"), "charges", "Charges and Refunds", {}).message == (
         "The state of the stream charges can't be used: it is damaged. Reset the stream (clear its data, or take it out of the"
         " state file) to read it from the beginning."
     )
@@ -203,13 +195,13 @@ def test_a_later_start_takes_away_what_lies_before() -> None:
 
 def test_what_is_out_is_no_longer_unread() -> None:
     state = StreamState("updated", 0, NOW, [(0, NOW)])
-    state.read(1000, NOW)
+    state.range_read(1000, NOW)
     assert state.unread == [(0, 999)]
 
 
 def test_what_is_new_is_unread_until_it_is_out() -> None:
     state = StreamState("created", 0, NOW)
-    state.reach(NOW - 600, NOW + 50)
+    state.extend_to(NOW - 600, NOW + 50)
     assert (state.followed, state.unread) == (NOW + 50, [(NOW - 600, NOW + 50)])
 
 
@@ -222,11 +214,11 @@ def test_the_time_followed_to_never_goes_back() -> None:
 @pytest.mark.parametrize(
     ("newest", "lookback", "since"),
     [
-        (None, 0, NOW - 600),
-        (NOW, 0, NOW - 600),
-        (NOW - 100, 0, NOW - 700),
-        (NOW + 100, 0, NOW - 600),
-        (NOW, 300, NOW - 600),
+        (None, OVERLAP, NOW - 600),
+        (NOW, OVERLAP, NOW - 600),
+        (NOW - 100, OVERLAP, NOW - 600),
+        (NOW - 700, OVERLAP, NOW - 700),
+        (NOW + 100, OVERLAP, NOW - 600),
         (NOW, DAY, NOW - DAY),
     ],
 )
@@ -236,16 +228,34 @@ def test_a_sync_looks_ten_minutes_back_or_as_far_as_is_asked(newest: int | None,
 
 def test_what_was_handled_is_remembered_as_long_as_it_will_be_seen_again() -> None:
     state = StreamState("updated", 0, NOW)
-    state.remember({"evt_1": NOW - OVERLAP, "evt_2": NOW}, NOW)
-    state.remember({"evt_3": NOW + 1}, NOW + 1)
-    assert state.recent == {"evt_2": NOW, "evt_3": NOW + 1}
+    state.follow(NOW, {NOW - OVERLAP - 1: {"evt_1"}, NOW - OVERLAP: {"evt_2"}, NOW: {"evt_3"}}, NOW)
+    assert state.dump()["recent"] == {str(NOW - OVERLAP): ["evt_2"], str(NOW): ["evt_3"]}
 
 
-def test_what_is_remembered_has_its_bounds() -> None:
+def test_the_newest_is_remembered_however_old_it_is() -> None:
     state = StreamState("updated", 0, NOW)
-    state.remember({f"evt_{number}": NOW - number % OVERLAP for number in range(5000)}, NOW)
-    assert len(state.recent) == MOST_REMEMBERED
-    assert min(state.recent.values()) > NOW - OVERLAP
+    state.follow(NOW + DAY, {NOW: {"evt_1"}}, NOW)
+    assert (state.window_start(), state.dump()["recent"]) == (NOW, {str(NOW): ["evt_1"]})
+
+
+def test_a_state_stays_small_in_a_busy_account() -> None:
+    """Twenty events a second for ten minutes: 12,000."""
+    state = StreamState("updated", 0, NOW)
+    state.follow(NOW, {NOW - ago: {f"evt_{ago}_{number}" for number in range(20)} for ago in range(OVERLAP)}, NOW)
+    assert len(json.dumps(state.dump())) < 30_000
+
+
+def test_seconds_that_were_handled_are_known_by_all_their_ids() -> None:
+    handled = Handled()
+    handled.learn(NOW, [f"evt_{number}" for number in range(500)])
+    assert list(handled.fresh(NOW, [f"evt_{number}" for number in reversed(range(500))])) == []
+    assert len(handled.fresh(NOW, [f"evt_{number}" for number in range(501)])) == 501
+    assert len(handled.fresh(NOW, [f"evt_{number}" for number in range(1, 501)])) == 500
+
+
+def test_the_state_of_the_first_version_is_remembered_by_its_ids() -> None:
+    state = whole(written(newest=NOW, recent={"evt_1": NOW, "evt_2": NOW, "evt_3": NOW - 9}))
+    assert state.handled.fresh(NOW, ["evt_1", "evt_2", "evt_4"]) == ["evt_4"]
 
 
 # ---------------------------------------------------------------------- past the 30 days
@@ -260,7 +270,7 @@ def test_a_full_read_after_a_gap_lasts_until_all_is_read_and_followed() -> None:
     state = StreamState("updated", 0, NOW - 45 * DAY)
     state.begin_full_read(NOW)
     assert (state.followed, state.floor, state.unread) == (NOW - RETENTION, NOW - RETENTION, [(0, NOW)])
-    state.read(0, NOW)
+    state.range_read(0, NOW)
     assert state.dump()["floor"] == NOW - RETENTION
     state.follow(NOW, {}, None)
     assert "floor" not in state.dump()

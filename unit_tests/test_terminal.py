@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from source_stripe.page import Page
+from source_stripe.sync.page import Page
 from source_stripe.terminal import Terminal, _Line
 
 DAY = 86_400

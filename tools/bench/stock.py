@@ -49,8 +49,8 @@ def _stream(entry: dict[str, Any], kinds: dict[str, Any], definitions: dict[str,
 
 
 def _retriever(given: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    requester, retriever = definitions["requester"], definitions["retriever"]
-    base = requester["api_base"].removeprefix("{{ ").removesuffix(" }}")
+    requester = definitions["requester"]
+    base = definitions["stream"]["retriever"]["$parameters"]["url_base"].removeprefix("{{ ").removesuffix(" }}")
     parameters = dict((given.get("passes") or [{}])[0])
     if given.get("expand"):
         parameters["expand[]"] = "{{ " + repr([f"data.{name}" for name in given["expand"]]) + " }}"
@@ -68,17 +68,11 @@ def _retriever(given: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
             "extractor": {"type": "DpathExtractor", "field_path": ["data"]},
             "schema_normalization": "Default",
         },
-        "paginator": {
-            "type": "DefaultPaginator",
-            "page_size_option": {"type": "RequestOption", "inject_into": "request_parameter", "field_name": "limit"},
-            "page_token_option": {
-                "type": "RequestOption",
-                "inject_into": "request_parameter",
-                "field_name": retriever["cursor_parameter"],
-            },
+        "paginator": definitions["paginator"]
+        | {
             "pagination_strategy": {
                 "type": "CursorPagination",
-                "page_size": retriever["page_size"],
+                "page_size": definitions["paginator"]["pagination_strategy"]["page_size"],
                 "cursor_value": "{{ last_record['id'] }}",
                 "stop_condition": "{{ not response['has_more'] }}",
             },

@@ -1,7 +1,8 @@
 """How fast requests may be sent."""
 
 import math
-from collections import defaultdict, deque
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 # Stripe's second, and a little for two clocks that run unlike.
@@ -102,23 +103,30 @@ class _Limit:
 
 
 class Pace:
-    """Stripe's two limits at once, of the account and of each endpoint, shared by all workers.
+    """Stripe's two limits at once, of the account and of each endpoint, shared by all requests.
 
-    Rates are requests a second: https://docs.stripe.com/rate-limits. Not thread-safe: the caller holds a lock.
+    Rates are requests a second: https://docs.stripe.com/rate-limits. `is_limited` tells which endpoints have a limit of their
+    own.
     """
 
-    def __init__(self, rate: float, endpoint_rate: float) -> None:
+    def __init__(self, rate: float, endpoint_rate: float, is_limited: Callable[[str], bool] = lambda endpoint: True) -> None:
         self.rate, self.endpoint_rate = rate, endpoint_rate
+        self._is_limited = is_limited
         self._account = _Limit(rate)
-        self._endpoints: defaultdict[str, _Limit] = defaultdict(lambda: _Limit(endpoint_rate))
+        self._endpoints: dict[str, _Limit] = {}
+
+    def _of(self, endpoint: str) -> _Limit:
+        if endpoint not in self._endpoints:
+            self._endpoints[endpoint] = _Limit(self.endpoint_rate if self._is_limited(endpoint) else self.rate)
+        return self._endpoints[endpoint]
 
     def next(self, endpoint: str, now: float) -> float:
         """The earliest time, on the clock of `now`, for a request to `endpoint`."""
-        return max(self._account.next(now), self._endpoints[endpoint].next(now))
+        return max(self._account.next(now), self._of(endpoint).next(now))
 
     def take(self, endpoint: str, now: float) -> Departure:
         """Count a request to `endpoint` that is sent at `now`."""
-        limit = self._endpoints[endpoint]
+        limit = self._of(endpoint)
         departure = Departure((limit, self._account), now, now + _LONGEST_WAY)
         limit.take(departure)
         self._account.take(departure)
@@ -126,16 +134,16 @@ class Pace:
 
     def side_by_side(self, endpoint: str) -> float:
         """How many requests to `endpoint` may be under way at a time: so many may leave while one is answered."""
-        fastest = self._endpoints[endpoint].fastest
+        fastest = self._of(endpoint).fastest
         return max(1.0, self.endpoint_rate * fastest) if fastest < math.inf else 1.0
 
     def fall(self, endpoint: str, reason: str, now: float) -> None:
         """Stripe said 429: go slower, for this endpoint when the `reason` names it, else for all."""
-        (self._endpoints[endpoint] if reason.startswith(("endpoint", "resource")) else self._account).fall(now)
+        (self._of(endpoint) if reason.startswith(("endpoint", "resource")) else self._account).fall(now)
 
     def holding(self, endpoint: str, now: float) -> str:
         """Which limit holds `endpoint` now, in words for a log line."""
-        account, limit = self._account.next(now), self._endpoints[endpoint].next(now)
+        account, limit = self._account.next(now), self._of(endpoint).next(now)
         if max(account, limit) <= now:
             return "Stripe's answers"
         return "the account's rate limit" if account > limit else "the endpoint's rate limit"

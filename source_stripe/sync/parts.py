@@ -18,7 +18,7 @@ _MOST_FAITH = 8
 # Fewer pages than these tell nothing of how many are to come.
 _FEW_PAGES = 16
 # Where nothing was read yet, a split skips eight pages, sixteen if the next week holds so many, or twice as many as are known.
-_FIRST_REACH = 16
+_FIRST_LOOK = 16
 _GROWTH = 4
 # What began to be used at all was used for a week.
 _WEEK = 7 * 86_400
@@ -31,7 +31,7 @@ class Part:
     lo: int
     hi: int | None
     is_top: bool = False
-    turn: int = 0
+    pass_index: int = 0
     at: int | None = None
     """`created` of the last object read; None before the first page of a pass."""
     is_at_end: bool = False
@@ -63,7 +63,7 @@ class Part:
 
     def begin_again(self) -> None:
         """Another pass begins."""
-        self.turn += 1
+        self.pass_index += 1
         self.at, self.objects, self.is_at_end = None, 0, False
 
     def usual_density(self) -> float:
@@ -103,7 +103,7 @@ class Part:
 
     def cut(self, at: int) -> "Part":
         """Leave what was created at `at` or before to a part of its own."""
-        lower = Part(self.lo, at, turn=self.turn, under=self.under)
+        lower = Part(self.lo, at, pass_index=self.pass_index, under=self.under)
         self.lo, self.under = at + 1, lower
         return lower
 
@@ -157,7 +157,9 @@ class Parts:
 
     def share(self) -> float | None:
         """The share of the pages that has been read, from 0 to 1; None before it can be told."""
-        if not self.requests or any(part.at is None or (self._reach(part, 1.0) and not part.between()) for part in self.open):
+        if not self.requests or any(
+            part.at is None or (self._pages_below(part, 1.0) and not part.between()) for part in self.open
+        ):
             return None
         return self.requests / (self.requests + sum(self.pages_left().values()))
 
@@ -211,7 +213,7 @@ class Parts:
         if part.between():
             at = part.at - int(part.half_way() * (part.at - part.lo))
         else:
-            at = part.at - int(self._reach(part, known) / 2 * self.page_size / part.usual_density())
+            at = part.at - int(self._pages_below(part, known) / 2 * self.page_size / part.usual_density())
         return at if part.lo <= at < part.at else None
 
     # ------------------------------------------------------------------ estimates
@@ -225,7 +227,7 @@ class Parts:
         """An estimate of the pages that each part has yet to read; 0 when nothing is known."""
         known = self._pages_known()
         return {
-            part: part.between() / self.page_size or min(self._reach(part, known), max(known, self._soon(part)))
+            part: part.between() / self.page_size or min(self._pages_below(part, known), max(known, self._soon(part)))
             for part in self.open
         }
 
@@ -233,17 +235,17 @@ class Parts:
         """About how many pages the next week below `part` holds."""
         return 0.0 if part.density is None else part.usual_density() * _WEEK / self.page_size
 
-    def _reach(self, part: Part, known: float) -> float:
+    def _pages_below(self, part: Part, known: float) -> float:
         """How many pages a part of which only the upper end was seen may have: at most a few times those that are known."""
         if part.at is None or part.density is None or part.is_at_end or (part.under and part.under.mean is None):
             return 0.0
         pages = part.usual_density() * (part.at - part.lo) / self.page_size
-        return min(pages, self._far(part, known))
+        return min(pages, self._most_counted_on(part, known))
 
-    def _far(self, part: Part, known: float) -> float:
+    def _most_counted_on(self, part: Part, known: float) -> float:
         """How many pages are counted on below a part of which only the upper end was seen, however far back it goes."""
-        return max(_FIRST_REACH, min(self._soon(part), 2 * _FIRST_REACH), _GROWTH * known)
+        return max(_FIRST_LOOK, min(self._soon(part), 2 * _FIRST_LOOK), _GROWTH * known)
 
     def _is_bottomless(self, part: Part, known: float) -> bool:
         """Whether nothing tells yet where the objects below the part end."""
-        return part.under is None and (part.at is None or self._reach(part, known) >= self._far(part, known))
+        return part.under is None and (part.at is None or self._pages_below(part, known) >= self._most_counted_on(part, known))

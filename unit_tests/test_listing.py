@@ -43,10 +43,10 @@ def test_every_object_is_read_once(shape: Shape, count: int) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_was_read_is_claimed_once_and_whole(shape: Shape) -> None:
     (charges,) = simulated(shape, 23_456).lists.values()
-    claims = sorted(charges.claims)
-    assert claims[0][0] == 0
-    assert claims[-1][1] == NOW
-    assert all(below[1] + 1 == above[0] for below, above in itertools.pairwise(claims))
+    ranges = sorted(charges.read_ranges)
+    assert ranges[0][0] == 0
+    assert ranges[-1][1] == NOW
+    assert all(below[1] + 1 == above[0] for below, above in itertools.pairwise(ranges))
 
 
 @pytest.mark.parametrize("count", [0, 50, 101, 450, 1_000, 10_000, 100_000])

@@ -1,26 +1,19 @@
-"""What travels from a worker to standard output: a page of records, serialized once."""
+"""What travels from an answer to standard output: a page of records, serialized once."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
-from airbyte_cdk.models import AirbyteMessage, AirbyteRecordMessage, Type
 
 
 class Row(msgspec.Struct):
-    """What the connector looks at in an object of a list; a stream may add what it needs besides."""
+    """What the connector looks at in an object; a stream may add what it needs besides. Times are epoch seconds."""
 
     id: str
     created: int
     updated: int | msgspec.UnsetType | None = msgspec.UNSET
-
-
-class ListBody(msgspec.Struct):
-    """A list as Stripe answers it, its objects not yet decoded."""
-
-    data: list[msgspec.Raw]
-    has_more: bool
+    """Stripe's own, which few kinds of object have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +23,6 @@ class Page:
     stream: str
     lines: bytes
     count: int
-
-    def messages(self) -> Iterator[AirbyteMessage]:
-        """The same records as ordinary messages, for a reader in this process."""
-        for line in self.lines.splitlines():
-            record = msgspec.json.decode(line)["record"]
-            yield AirbyteMessage(type=Type.RECORD, record=AirbyteRecordMessage(**record))
 
 
 class PageWriter:
@@ -54,7 +41,7 @@ class PageWriter:
         head, tail = self._head, _tail()
         return Page(self._stream, b"".join([part for record in records for part in (head, record, tail)]), len(records))
 
-    def page_of_one(self, pieces: Iterable[bytes]) -> Page:
+    def page_of_one(self, pieces: Iterable[bytes | msgspec.Raw]) -> Page:
         """One record, which may be megabytes, from the pieces of its JSON."""
         return Page(self._stream, b"".join((self._head, *pieces, _tail())), 1)
 
@@ -64,9 +51,17 @@ class PageWriter:
             return bytes(raw)
         if row.updated is msgspec.UNSET:
             return b"".join((memoryview(raw)[:-1], b',"updated":%d}' % updated))
-        whole = msgspec.json.decode(raw)
-        whole["updated"] = max(updated, whole["updated"] or 0)
-        return msgspec.json.encode(whole)
+        fields = fields_of(raw)
+        fields["updated"] = msgspec.Raw(b"%d" % max(updated, row.updated or 0))
+        return msgspec.json.encode(fields)
+
+
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def fields_of(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """An object's fields, their values as they stand in its JSON: so numbers keep their digits, and texts their escapes."""
+    return _decode_fields(raw)
 
 
 def _tail() -> bytes:

@@ -2,9 +2,9 @@
 
 import sqlite3
 import tempfile
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import Enum
 from functools import cached_property
 from operator import attrgetter
 from typing import Any
@@ -12,56 +12,93 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from source_stripe.config import config_error
-from source_stripe.page import Row
-from source_stripe.retriever import StripeRetriever
-from source_stripe.state import MOST_REMEMBERED
+from source_stripe.sync.endpoint import Endpoint, is_time
+from source_stripe.sync.handled import Handled
+from source_stripe.sync.page import Row
 
 _MOST_CACHED = 1 << 20
 """So many bytes of a stream's changes are kept in memory."""
 _BATCH = 500
 
 
-class _EventData(msgspec.Struct):
-    object: Raw
-
-
-class _EventRow(Row):
-    type: str = ""
-    data: _EventData | None = None
-
-
-decode_event = msgspec.json.Decoder(_EventRow).decode
+class NoRoomError(Exception):
+    """What changed did not find room in the temporary directory; the text is SQLite's."""
 
 
 @dataclass(slots=True)
 class Event:
     """An event and its object: `payload` has some of its fields, None for those that are missing; `raw` is its JSON.
 
-    `created` is in epoch seconds.
+    `created` is in epoch seconds. Without an object, `raw` is None.
     """
 
     id: str
     created: int
     type: str
     payload: Any
-    raw: Raw
+    raw: Raw | None
 
 
 class EventDecoder:
-    """Takes events apart: of their objects `id`, `object`, `created`, and `fields`."""
+    """Takes events of some `types` apart: of their objects `id`, `object`, `created`, and `fields`."""
 
-    def __init__(self, fields: Iterable[str]) -> None:
+    def __init__(self, types: Collection[str], fields: Iterable[str]) -> None:
         names = sorted({"id", "object", "created", *fields})
-        payload = msgspec.defstruct("Payload", [(name, Any, None) for name in names])
-        self._decode_payload = msgspec.json.Decoder(payload).decode
+        self._payload = msgspec.defstruct("Payload", [(name, Any, None) for name in names])
+        self._decode_payload = msgspec.json.Decoder(self._payload).decode
+        self._types = types
 
-    def decode(self, raw: Raw | bytes) -> Event | None:
-        """The event that is written in `raw`; None if it shows no object."""
-        event = decode_event(raw)
-        if event.data is None:
+    def decode(self, row: Row, raw: Raw | bytes) -> Event | None:
+        """The event that is written in `raw`, with what the list told in `row`; None if it is of another type."""
+        try:
+            head = _decode_head(raw)
+        except msgspec.ValidationError:
+            return None  # An event without a type tells nothing.
+        if head.type not in self._types:
             return None
-        return Event(event.id, event.created, event.type, self._decode_payload(event.data.object), event.data.object)
+        object_ = object_of(raw)
+        try:
+            payload = self._payload() if object_ is None else self._decode_payload(object_)
+        except msgspec.ValidationError:  # Something else than an object.
+            object_, payload = None, self._payload()
+        return Event(row.id, row.created, head.type, payload, object_)
+
+
+class _Head(msgspec.Struct):
+    type: str
+
+
+class _Data(msgspec.Struct):
+    object: Raw
+
+
+class _WithData(msgspec.Struct):
+    data: _Data
+
+
+_decode_head = msgspec.json.Decoder(_Head).decode
+_decode_data = msgspec.json.Decoder(_WithData).decode
+
+
+def object_of(event: Raw | bytes) -> Raw | None:
+    """The JSON of the object that an event shows; None where it shows none."""
+    try:
+        return _decode_data(event).data.object
+    except msgspec.ValidationError:
+        return None
+
+
+class Route(Enum):
+    """How a change gets to its record."""
+
+    NONE = 0
+    """Not at all: the object was created before what is wanted."""
+    DELETION = 1
+    HISTORY = 2
+    """The part of history that is still to be read shows it."""
+    NEW = 3
+    """It may be new enough for the list of what is new."""
+    REREAD = 4
 
 
 @dataclass(slots=True)
@@ -77,7 +114,7 @@ class Change:
     created: int | None
     is_fresh: bool = False
     deletion: bytes | None = None
-    """The object as its deletion's event carries it, when that is the newest."""
+    """The object as its deletion's event carries it, when that is the newest or one of the newest."""
     is_tied: bool = False
     """A deletion and another event share the newest second: which came last can't be told by their times."""
     is_shown: bool = False
@@ -107,6 +144,14 @@ class _Announced:
 
 
 @dataclass(slots=True)
+class _Decision:
+    """What an event tells of: objects that changed, and objects that announced others."""
+
+    changed: list[str] = field(default_factory=list)
+    announcers: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class _Told:
     """What one event tells of the object `id`."""
 
@@ -118,14 +163,14 @@ class _Told:
 
     def added_to(self, change: Change | None) -> Change:
         event = self.event
+        deletion = bytes(event.raw or b"{}") if self.is_deletion else None
         if change is None:
-            change = Change(event.created, event.id, self.created)
-            change.deletion = bytes(event.raw) if self.is_deletion else None
+            change = Change(event.created, event.id, self.created, deletion=deletion)
         elif event.created == change.at:
             change.is_tied = change.is_tied or self.is_deletion != (change.deletion is not None)
+            change.deletion = change.deletion or deletion
         elif event.created > change.at:
-            change.at, change.event, change.is_tied = event.created, event.id, False
-            change.deletion = bytes(event.raw) if self.is_deletion else None
+            change.at, change.event, change.is_tied, change.deletion = event.created, event.id, False, deletion
         if self.created is not None and (change.created is None or event.id == change.event):
             change.created = self.created
         change.is_fresh = change.is_fresh or self.is_fresh
@@ -137,63 +182,81 @@ class ChangeIndex:
 
     There may be millions: what does not fit into a little memory lies in a file of SQLite's, which has no name and is gone
     with the process; where no temporary directory can be written to, all stays in memory. A method fails with a
-    `config_error` when that file can't be written.
+    `NoRoomError` when that file can't be written.
     """
 
-    def __init__(self, retriever: StripeRetriever, handled: Mapping[str, int]) -> None:
-        self._retriever = retriever
+    def __init__(self, endpoint: Endpoint, handled: Handled) -> None:
+        self._endpoint = endpoint
         self._handled = handled
-        self._own_types = frozenset(retriever.events)
-        self._fields = {type_: name for name, types in retriever.changed_with.items() for type_ in types}
-        self.types = self._own_types | set(self._fields) | set(retriever.announced_by)
+        self._own_types = frozenset(endpoint.events)
+        self._fields = {type_: name for name, types in endpoint.changed_with.items() for type_ in types}
+        self.types = self._own_types | set(self._fields) | set(endpoint.announced_by)
         """The types of event that tell something of the stream."""
-        self.fields = {*self._fields.values(), *retriever.announced_by.values()}
+        self.fields = {*self._fields.values(), *endpoint.announced_by.values()}
         """The fields of an event's object that tell of other objects."""
-        self.near: dict[str, int] = {}
-        """By its id the time of each event that told something and that the next sync will see again; the newest of them."""
-        self._lock = threading.Lock()
+        self.near: dict[int, set[str]] = {}
+        """By the second the ids of the events that told something and that the next sync may see again."""
+        self.plan(0, 0, [])
+        self._undecided: dict[int, dict[str, _Decision]] = {}
+        """By the second, of those of which all events must be known to tell which are fresh, what each event tells of."""
 
     # ------------------------------------------------------------------ events
 
     def add(self, events: Iterable[Event], near: int) -> None:
-        """Count `events`; those from `near` on will be seen again by the next sync. Called by one thread at a time."""
+        """Count `events`; those from `near` on may be seen again by the next sync."""
         told: list[_Told] = []
         announced: dict[str, _Announced] = {}
         for event in events:
             if event.type not in self.types:
                 continue
-            is_fresh = event.id not in self._handled
             if event.created >= near:
-                self.near[event.id] = event.created
+                self.near.setdefault(event.created, set()).add(event.id)
+            must_wait = self._handled.needs_whole(event.created)
+            is_fresh = not must_wait and bool(self._handled.fresh(event.created, [event.id]))
+            decision = _Decision()
             if (change := self._told(event, is_fresh)) is not None:
                 told.append(change)
+                decision.changed.append(change.id)
             for owner, one in self._announced(event, is_fresh):
                 announced.setdefault(owner, _Announced()).add(one)
-        if len(self.near) > 2 * MOST_REMEMBERED:
-            self.near = dict(sorted(self.near.items(), key=lambda item: item[1], reverse=True)[:MOST_REMEMBERED])
+                if one.announcements:
+                    decision.announcers.append(owner)
+            if must_wait:
+                self._undecided.setdefault(event.created, {})[event.id] = decision
         self._count(told)
         self._count_announced(announced)
+
+    def settle(self) -> None:
+        """All events were added: decide what waited for that."""
+        for second, decisions in self._undecided.items():
+            for id in self._handled.fresh(second, decisions.keys()):
+                self._write("UPDATE changes SET is_fresh = 1 WHERE id = ?", [(each,) for each in decisions[id].changed])
+                self._write(
+                    "UPDATE announced SET at = max(coalesce(at, 0), ?) WHERE id = ?",
+                    [(second, each) for each in decisions[id].announcers],
+                )
+        self._undecided.clear()
 
     def _told(self, event: Event, is_fresh: bool) -> _Told | None:
         """The change that `event` tells of; none of an object without an id: that is a preview, stored nowhere."""
         if self._is_own(event):
-            is_deletion = event.type == self._retriever.deleted_by != ""
-            return _Told(event.payload.id, event, event.payload.created, is_fresh, is_deletion)
+            is_deletion = event.type == self._endpoint.deleted_by != ""
+            return _Told(event.payload.id, event, _time_of(event.payload.created), is_fresh, is_deletion)
         if (name := self._fields.get(event.type)) and (id := _id_of(getattr(event.payload, name))):
             return _Told(id, event, None, is_fresh, False)
         return None
 
     def _announced(self, event: Event, is_fresh: bool) -> Iterator[tuple[str, _Announced]]:
         """The object that announced others by `event`, or the one that may have announced what was created by it."""
-        if event.type in self._retriever.announced_by and (id := _id_of(event.payload.id)):
+        if event.type in self._endpoint.announced_by and (id := _id_of(event.payload.id)):
             yield id, _Announced(event.created if is_fresh else None, announcements=1)
         if event.type.endswith(".created") and self._is_own(event):
-            for owner in self._retriever.announced_by.values():
+            for owner in self._endpoint.announced_by.values():
                 if id := _id_of(getattr(event.payload, owner)):
                     yield id, _Announced(creations=1)
 
     def _is_own(self, event: Event) -> bool:
-        is_own = event.type in self._own_types and event.payload.object == self._retriever.object
+        is_own = event.type in self._own_types and event.payload.object == self._endpoint.object
         return is_own and bool(_id_of(event.payload.id))
 
     def _count(self, told: Sequence[_Told]) -> None:
@@ -219,18 +282,30 @@ class ChangeIndex:
         if not self._is_empty:
             self._write("UPDATE changes SET is_shown = 1 WHERE id = ?", [(id,) for id in ids])
 
-    def due(self) -> Iterator[tuple[str, Change]]:
-        """The changes that are fresh and that no list showed; other methods may be called in between."""
-        return ((id, Change(*rest)) for id, *rest in self._select("*", _CHANGES, "is_fresh AND NOT is_shown"))
+    def plan(self, start: int, window: int, unread: Sequence[tuple[int, int]]) -> None:
+        """Decide which route each change takes, by when its object was created: before `start`, in what is `unread` of
+        history, from `window` on, or at another time."""
+        in_history = [f"created BETWEEN {lo} AND {hi}" for lo, hi in unread]
+        is_unread = " OR ".join(["created IS NULL", *in_history]) if unread else "FALSE"
+        self._route = (
+            f"CASE WHEN created < {start} THEN 0 WHEN deletion IS NOT NULL AND NOT is_tied THEN 1"
+            f" WHEN {is_unread} THEN 2 WHEN created >= {window} THEN 3 ELSE 4 END"
+        )
 
-    def created_of_due(self) -> Iterator[int | None]:
-        """When they were created, of those of `due` that are not deleted, None where that is not known."""
-        condition = "is_fresh AND NOT is_shown AND (deletion IS NULL OR is_tied)"
-        return (created for _, created in self._select("id, created", _CHANGES, condition))
+    def due(self, route: Route) -> Iterator[tuple[str, Change]]:
+        """The changes of this route that are fresh and that no list showed; other methods may be called in between."""
+        condition = f"is_fresh AND NOT is_shown AND {self._route} = {route.value}"
+        return ((id, Change(*rest)) for id, *rest in self._select("*", _CHANGES, condition))
 
-    def count_created(self, since: int) -> int:
-        """How many of the objects that changed were created from `since` on."""
-        return 0 if self._is_empty else int(self._read("SELECT count(*) FROM changes WHERE created >= ?", since)[0][0])
+    def new(self) -> tuple[int, int, int]:
+        """How many changes are due that may be new, when the first of their objects was created, and how many objects that
+        changed were created from then on."""
+        if self._is_empty:
+            return 0, 0, 0
+        condition = f"is_fresh AND NOT is_shown AND {self._route} = {Route.NEW.value}"
+        ((count, since),) = self._read(f"SELECT count(*), coalesce(min(created), 0) FROM changes WHERE {condition}")
+        ((in_all,),) = self._read("SELECT count(*) FROM changes WHERE created >= ?", since)
+        return count, since, in_all
 
     def unannounced(self) -> Iterator[tuple[str, int]]:
         """Objects that announced others of this stream without an event of these, with the time of the announcement."""
@@ -245,7 +320,7 @@ class ChangeIndex:
             place = ""
         except FileNotFoundError:
             place = ":memory:"
-        database = sqlite3.connect(place, check_same_thread=False)
+        database = sqlite3.connect(place)
         database.execute("PRAGMA journal_mode = OFF")
         database.execute(f"PRAGMA cache_size = {-_MOST_CACHED // 1024}")
         for table in (_CHANGES, _ANNOUNCED):
@@ -263,17 +338,16 @@ class ChangeIndex:
 
     def _read(self, statement: str, *values: Any) -> list[Any]:
         try:
-            with self._lock:
-                return self._database.execute(statement, values).fetchall()
+            return self._database.execute(statement, values).fetchall()
         except sqlite3.OperationalError as error:
-            raise _no_room(error) from error
+            raise NoRoomError(str(error)) from error
 
     def _write(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         try:
-            with self._lock, self._database:
+            with self._database:
                 self._database.executemany(statement, rows)
         except sqlite3.OperationalError as error:
-            raise _no_room(error) from error
+            raise NoRoomError(str(error)) from error
 
     def _put(self, table: "_Table", rows: Mapping[str, Any]) -> None:
         if rows:
@@ -307,14 +381,11 @@ _CHANGES = _Table("changes", Change)
 _ANNOUNCED = _Table("announced", _Announced)
 
 
-def _no_room(error: sqlite3.OperationalError) -> Exception:
-    return config_error(
-        "What changed since the last sync did not find room in the temporary directory. Make room there, or name another one"
-        f" in the environment variable SQLITE_TMPDIR. SQLite says: {error}"
-    )
-
-
 def _id_of(value: Any) -> str | None:
     """The id in a field that holds an id or an object."""
     id = value.get("id") if isinstance(value, Mapping) else value
     return id if isinstance(id, str) else None
+
+
+def _time_of(value: Any) -> int | None:
+    return value if isinstance(value, int) and is_time(value) and not isinstance(value, bool) else None

@@ -1,18 +1,18 @@
 """What has been read of a stream, as its state says it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from source_stripe.config import config_error
+from source_stripe.sync.handled import Handled
 
-VERSION = 1
+VERSION = 2
+"""Of the form of a state. The first is read too: it remembers what was handled by id alone."""
 RETENTION = 30 * 86400
 """How long Stripe keeps events: https://docs.stripe.com/api/events."""
 OVERLAP = 600
 """Events and balance transactions become visible up to ten minutes after their time."""
-MOST_REMEMBERED = 1000
 _MARGIN = 3600
 _MOST_PENDING = 200
 
@@ -57,8 +57,8 @@ class StreamState:
 
     `unread`: the ranges of `created` whose objects have not all been emitted. `followed`: up to when changes (or, for
     what is immutable, new objects) were followed; None before the first sync. `start`: objects created before it are not
-    wanted. `newest` and `recent`: the time of the newest event (or object) seen, and by their ids the times of those that
-    were handled in the ten minutes before it.
+    wanted. `newest`: the time of the newest event (or object) seen. `handled`: which of them were handled, of those that the
+    next sync will see again.
     `floor`: the least `updated` of records while a full read after a gap lasts. `pending`: by the time when they become
     available, the first and last `created` of balance transactions that were pending.
     """
@@ -68,7 +68,7 @@ class StreamState:
     followed: int | None = None
     unread: list[Range] = field(default_factory=list)
     newest: int | None = None
-    recent: dict[str, int] = field(default_factory=dict)
+    handled: Handled = field(default_factory=Handled)
     floor: int | None = None
     pending: dict[int, Range] = field(default_factory=dict)
     is_foreign: bool = False
@@ -76,53 +76,64 @@ class StreamState:
 
     @classmethod
     def load(
-        cls, blob: Mapping[str, Any] | None, cursor_field: str, start: int, scope: Mapping[str, Any] | None = None
+        cls,
+        blob: Mapping[str, Any] | None,
+        cursor_field: str,
+        start: int,
+        scope: Mapping[str, Any] | None = None,
+        time_of: Callable[[object], int] | None = None,
     ) -> "StreamState":
         """The state in `blob`: of this connector, of Airbyte's own (`{"updated": "1795…"}`), or none.
 
         `scope` tells whose data is read (`livemode`, `account_id`): a state of another is refused. An earlier `start` than the
-        state's adds what lies between to the unread. Raises `BrokenState` for anything else.
+        state's adds what lies between to the unread. `time_of` reads the time of Airbyte's own state. Raises `BrokenState` for
+        anything else.
         """
         blob = {key: value for key, value in (blob or {}).items() if not key.startswith("__ab_")}
-        if not blob:
-            return cls(cursor_field, start, scope=dict(scope or {}))
         try:
-            if "version" not in blob:
-                followed = _whole(next(blob[name] for name in (cursor_field, "updated", "created") if name in blob))
-                return cls(cursor_field, start, followed, is_foreign=True, scope=dict(scope or {}))
-            if blob["version"] != VERSION:
-                raise BrokenState(f"it has the version {blob['version']!r}, made by a later connector")
-            if scope is not None and (other := {name: blob[name] for name in SCOPE if name in blob}) != scope:
-                raise BrokenState(f"it is of other data ({_words(other)}) than the key reads ({_words(scope)})")
-            state = cls(
-                cursor_field,
-                _whole(blob["start"]),
-                _whole(blob[cursor_field]),
-                _ranges(blob.get("unread", [])),
-                _whole(blob["newest"]) if "newest" in blob else None,
-                {str(id): _whole(created) for id, created in blob.get("recent", {}).items()},
-                _whole(blob["floor"]) if "floor" in blob else None,
-                {_whole(due): (_whole(first), _whole(last)) for due, first, last in blob.get("pending", [])},
-            )
+            if not blob:
+                state = cls(cursor_field, start)
+            elif "version" not in blob:
+                followed = next(blob[name] for name in (cursor_field, "updated", "created") if name in blob)
+                state = cls(cursor_field, start, _whole((time_of or _whole)(followed)), is_foreign=True)
+            else:
+                state = cls._of_ours(blob, cursor_field, start, scope)
         except (KeyError, ValueError, TypeError, AttributeError, StopIteration) as error:
             raise BrokenState("it is not of the form that this connector writes") from error
-        if start < state.start:
-            state.unread = add(state.unread, start, state.start - 1)
         state.scope = dict(scope or {})
-        state.start = start
-        state.unread = [(max(a, start), b) for a, b in state.unread if b >= start]
         return state
+
+    @classmethod
+    def _of_ours(cls, blob: Mapping[str, Any], cursor_field: str, start: int, scope: Mapping[str, Any] | None) -> "StreamState":
+        if blob["version"] not in (1, VERSION):
+            raise BrokenState(f"it has the version {blob['version']!r}, made by a later connector")
+        if scope is not None and (other := {name: blob[name] for name in SCOPE if name in blob}) != scope:
+            raise BrokenState(f"it is of other data ({_words(other)}) than the key reads ({_words(scope)})")
+        unread = _ranges(blob.get("unread", []))
+        if start < (began := _whole(blob["start"])):
+            unread = add(unread, start, began - 1)
+        return cls(
+            cursor_field,
+            start,
+            _whole(blob[cursor_field]),
+            [(max(a, start), b) for a, b in unread if b >= start],
+            _whole(blob["newest"]) if "newest" in blob else None,
+            Handled.load(blob.get("recent", {})),
+            _whole(blob["floor"]) if "floor" in blob else None,
+            {_whole(due): (_whole(first), _whole(last)) for due, first, last in blob.get("pending", [])},
+        )
 
     def dump(self) -> dict[str, Any]:
         """The state as JSON; `load` takes it back."""
         assert self.followed is not None
+        self.handled.forget_before(self.window_start())
         blob: dict[str, Any] = {self.cursor_field: self.followed, "start": self.start, "version": VERSION, **self.scope}
         if self.unread:
             blob["unread"] = [list(range_) for range_ in self.unread]
         if self.newest is not None:
             blob["newest"] = self.newest
-        if self.recent:
-            blob["recent"] = self.recent
+        if self.handled.seconds:
+            blob["recent"] = self.handled.dump()
         if self.floor is not None:
             blob["floor"] = self.floor
         if self.pending:
@@ -136,38 +147,43 @@ class StreamState:
         left = f"{len(self.unread)} parts of history from {_day(self.unread[0][0])} on to read; " if self.unread else ""
         return f"{left}followed to {_day(self.followed)}"
 
-    def window_start(self, lookback: int) -> int:
-        """From when on events (or new objects) are to be read again; `lookback` in seconds, at least the overlap.
+    def window_start(self, lookback: int = OVERLAP) -> int:
+        """From when on events (or new objects) are to be read again; `lookback` in seconds.
 
-        It reaches back from the newest one seen where that is older than the time followed to: for a quiet account that
-        costs nothing, and no clock that goes wrong, here or there, can then make a change slip through.
+        It begins with the newest one seen where that is older still: for a quiet account that costs nothing, and no clock of
+        Stripe's that runs ahead can then hide what is new.
         """
         assert self.followed is not None
-        behind = self.followed if self.newest is None else min(self.followed, self.newest)
-        return max(0, min(behind - OVERLAP, self.followed - lookback))
+        newest = self.followed if self.newest is None else self.newest
+        return max(0, min(self.followed - lookback, newest))
 
-    def remember(self, handled: Mapping[str, int], newest: int | None) -> None:
-        """These events (or objects), by id the times, were handled; what lies too far before the newest is forgotten."""
+    def saw(self, newest: int | None) -> None:
+        """The newest event (or object) is of this time."""
         if newest is not None:
             self.newest = max(newest, self.newest or 0)
-        known = {**self.recent, **handled}
-        kept = sorted(known, key=known.__getitem__, reverse=True)[:MOST_REMEMBERED]
-        self.recent = {id: known[id] for id in kept if known[id] >= (self.newest or 0) - OVERLAP}
 
-    def read(self, lo: int, hi: int) -> None:
+    def remember(self, second: int, ids: Collection[str]) -> None:
+        """All events (or objects) of the second were handled; what the next sync will not see again is forgotten."""
+        if second >= self.window_start():
+            self.handled.learn(second, ids)
+
+    def range_read(self, lo: int, hi: int) -> None:
         """All that was created from `lo` to `hi` is out."""
         self.unread = subtract(self.unread, lo, hi)
         self._end_full_read()
 
-    def reach(self, since: int, hi: int) -> None:
+    def extend_to(self, since: int, hi: int) -> None:
         """New objects are followed to `hi`, of which those since `since` are still to be read."""
         self.unread = add(self.unread, since, hi)
         self.followed = max(hi, self.followed or 0)
 
-    def follow(self, at: int, handled: Mapping[str, int], newest: int | None) -> None:
-        """What the events tell up to `at` is out; `handled` of them will be seen again."""
+    def follow(self, at: int, handled: Mapping[int, Collection[str]], newest: int | None) -> None:
+        """What the events tell up to `at` is out; `handled` are, by the second, those that may be seen again."""
         self.followed = max(at, self.followed or 0)
-        self.remember(handled, newest)
+        self.saw(newest)
+        self.handled = Handled()
+        for second, ids in sorted(handled.items(), reverse=True):
+            self.remember(second, ids)
         self._end_full_read()
 
     def _end_full_read(self) -> None:
@@ -195,14 +211,6 @@ class StreamState:
             a, b = self.pending.pop(latest)
             c, d = self.pending[earlier]
             self.pending[earlier] = (min(a, c), max(b, d))
-
-
-def refused_state(stream: str, why: str) -> Exception:
-    """The error for a state that can't be gone on from: it says how to reset."""
-    return config_error(
-        f"The state of the stream {stream} can't be used: {why}. Reset the stream (clear its data, or take it out of the"
-        " state file) to read it from the beginning."
-    )
 
 
 def _day(time: int) -> str:

@@ -1,0 +1,168 @@
+"""What a sync brings, in the words of the Airbyte protocol."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from airbyte_cdk.models import (
+    AirbyteEstimateTraceMessage,
+    AirbyteMessage,
+    AirbyteRecordMessage,
+    AirbyteStateBlob,
+    AirbyteStateMessage,
+    AirbyteStateType,
+    AirbyteStreamState,
+    AirbyteStreamStatus,
+    AirbyteStreamStatusReason,
+    AirbyteStreamStatusReasonType,
+    AirbyteTraceMessage,
+    EstimateType,
+    FailureType,
+    StreamDescriptor,
+    TraceType,
+    Type,
+)
+from airbyte_cdk.utils.stream_status_utils import as_airbyte_message
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+from airbyte_protocol_dataclasses.models.airbyte_protocol import AirbyteStreamStatusRateLimitedReason
+
+from source_stripe import sentences
+from source_stripe.api.errors import StripeError
+from source_stripe.config import config_error
+from source_stripe.sync.changes import NoRoomError
+from source_stripe.sync.output import Failed, Item, Note, Page, Shares, State, Status
+from source_stripe.sync.state import BrokenState
+
+logger = logging.getLogger("airbyte")
+
+_SECONDS_BETWEEN_ESTIMATES = 30.0
+_STATUSES = {
+    "started": AirbyteStreamStatus.STARTED,
+    "running": AirbyteStreamStatus.RUNNING,
+    "complete": AirbyteStreamStatus.COMPLETE,
+}
+_GRAVEST_FIRST = (FailureType.system_error, FailureType.transient_error, FailureType.config_error)
+
+
+class Messages:
+    """Turns the items of a sync of so many streams into messages, and its notes into lines of the log.
+
+    Pages and shares stay what they are: `records_of` has a page's messages. Denials are reported last: by the first error the
+    platform decides whether to try again. At the end an error is raised when a stream failed.
+    """
+
+    def __init__(self, streams: int, rows: sentences.Rows) -> None:
+        self._streams, self._rows = streams, rows
+        self._errors: dict[str, AirbyteTracedException] = {}
+        self._records: Counter[str] = Counter()
+        self._last_estimate = time.monotonic()
+
+    def of(self, items: Iterable[Item]) -> Iterator[Page | Shares | AirbyteMessage]:
+        for item in items:
+            match item:
+                case Page():
+                    self._records[item.stream] += item.count
+                    yield item
+                case State():
+                    yield _state(item)
+                case Status():
+                    yield _status(item)
+                case Failed():
+                    yield from self._failed(item)
+                case Shares():
+                    yield item
+                    yield from self._estimates(item)
+                case Note():
+                    logger.log(*sentences.of_note(item.name, item.stream, item.values))
+        for stream, error in self._errors.items():
+            if error.failure_type == FailureType.config_error:
+                yield error_message(error, StreamDescriptor(name=stream))
+        if self._errors:
+            raise self._summary()
+
+    def _failed(self, item: Failed) -> Iterator[AirbyteMessage]:
+        error = self._errors[item.stream] = traced(item.error, item.stream, item.permission, self._rows)
+        logger.error(f"{item.stream}: failed after {item.records:,} records. {error.message}")
+        if error.failure_type != FailureType.config_error:
+            yield error_message(error, StreamDescriptor(name=item.stream))
+        yield as_airbyte_message(StreamDescriptor(name=item.stream), AirbyteStreamStatus.INCOMPLETE)
+
+    def _estimates(self, item: Shares) -> Iterator[AirbyteMessage]:
+        now = time.monotonic()
+        if now - self._last_estimate < _SECONDS_BETWEEN_ESTIMATES:
+            return
+        self._last_estimate = now
+        for stream, share in item.shares.items():
+            if share > 0 and self._records[stream]:
+                estimate = AirbyteEstimateTraceMessage(
+                    name=stream, type=EstimateType.STREAM, row_estimate=round(self._records[stream] / share)
+                )
+                trace = AirbyteTraceMessage(type=TraceType.ESTIMATE, emitted_at=time.time() * 1000, estimate=estimate)
+                yield AirbyteMessage(type=Type.TRACE, trace=trace)
+
+    def _summary(self) -> AirbyteTracedException:
+        """One error for the run: of the gravest kind that a stream's has; a system error is graver than one that may pass."""
+        kinds = {error.failure_type for error in self._errors.values()}
+        messages = {str(error.message) for error in self._errors.values()}
+        return AirbyteTracedException(
+            message=sentences.failed_streams(self._errors, self._streams, messages),
+            internal_message="streams failed",
+            failure_type=next(kind for kind in _GRAVEST_FIRST if kind in kinds),
+        )
+
+
+def records_of(page: Page) -> Iterator[AirbyteMessage]:
+    """The records of a page as ordinary messages, for a reader in this process."""
+    for line in page.lines.splitlines():
+        record = msgspec.json.decode(line)["record"]
+        yield AirbyteMessage(type=Type.RECORD, record=AirbyteRecordMessage(**record))
+
+
+def _state(item: State) -> AirbyteMessage:
+    stream = AirbyteStreamState(stream_descriptor=StreamDescriptor(name=item.stream), stream_state=AirbyteStateBlob(item.blob))
+    return AirbyteMessage(type=Type.STATE, state=AirbyteStateMessage(type=AirbyteStateType.STREAM, stream=stream))
+
+
+def _status(item: Status) -> AirbyteMessage:
+    reasons = None
+    if item.limited is not None:
+        resets_at = round((time.time() + item.limited) * 1000)
+        reasons = [
+            AirbyteStreamStatusReason(
+                type=AirbyteStreamStatusReasonType.RATE_LIMITED,
+                rate_limited=AirbyteStreamStatusRateLimitedReason(quota_reset=resets_at),
+            )
+        ]
+    return as_airbyte_message(StreamDescriptor(name=item.stream), _STATUSES[item.status], reasons)
+
+
+def traced(error: BaseException, stream: str, permission: str, rows: sentences.Rows) -> AirbyteTracedException:
+    """`error` as the CDK reports it: `config_error` for what the user can mend, `transient_error` for what passes."""
+    match error:
+        case AirbyteTracedException():
+            return error
+        case BrokenState():
+            return config_error(sentences.REFUSED_STATE.format(stream=stream, why=error))
+        case NoRoomError():
+            return config_error(sentences.NO_ROOM.format(error=error))
+        case StripeError():
+            sentence = sentences.of_error(error, permission, rows)
+            if error.kind == "config" and not error.retryable:
+                return config_error(sentence)
+            kind = FailureType.transient_error if error.retryable else FailureType.system_error
+            return AirbyteTracedException(message=sentence, internal_message=str(error), failure_type=kind, exception=error)
+        case _:
+            return AirbyteTracedException.from_exception(
+                Exception(error) if not isinstance(error, Exception) else error,
+                message=sentences.DEFECT.format(type=type(error).__name__),
+            )
+
+
+def error_message(error: AirbyteTracedException, stream: StreamDescriptor | None = None) -> AirbyteMessage:
+    """`error` in the protocol's words. Where in the code it came from is told only of a defect of the connector."""
+    message = error.as_sanitized_airbyte_message(stream_descriptor=stream)
+    if error.failure_type != FailureType.system_error and message.trace is not None and message.trace.error is not None:
+        message.trace.error.stack_trace = None
+    return message

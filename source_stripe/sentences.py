@@ -1,0 +1,229 @@
+"""The sentences that users read: what is wrong and what to do, and what a log tells of a sync."""
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from source_stripe.api.errors import StripeError
+
+KEYS_PAGE = "https://dashboard.stripe.com/apikeys"
+
+Rows = Mapping[str, str]
+"""By the token of a permission (`charge_read`) its row in the form of a restricted key ("Charges and Refunds")."""
+
+# ---------------------------------------------------------------------- the key
+
+_ADVICE = f"Create a restricted key (rk_live_... or rk_test_...) with Read permissions at {KEYS_PAGE} and use that."
+
+KEY_IS_NO_TEXT = f"The secret key must be a text. {_ADVICE}"
+KEY_IS_EMPTY = f"The secret key is empty. {_ADVICE}"
+KEY_IS_MISSING = f"The secret key is missing: set `secret_key`. {_ADVICE}"
+KEY_ENDS_A_LINE = "The secret key ends with a line end. Copy it again without the line end."
+KEY_HAS_BLANKS = "The secret key has blanks in it or around it. Copy it again without them."
+KEY_IS_QUOTED = "The secret key has quotes around it. Copy it again without them."
+KEY_IS_HIDDEN = "This is a key as the Dashboard shows it, with its middle hidden. Reveal the key there and copy the whole of it."
+KEY_IS_NONE = f"This is no Stripe API key: they begin with rk_live_, rk_test_, sk_live_ or sk_test_. {_ADVICE}"
+WRONG_KINDS_OF_KEY = (
+    (r"pk_", f"This is a publishable key (pk_...), made for browsers: it can read nothing. {_ADVICE}"),
+    (r"whsec_", f"This is a webhook signing secret (whsec_...), not an API key. {_ADVICE}"),
+    (r"ek_", f"This is an ephemeral key (ek_...), made for mobile apps: it expires within the hour. {_ADVICE}"),
+    (r"acct_", f"This is an account's id (acct_...), not an API key. {_ADVICE}"),
+    (r"ca_", f"This is an OAuth client's id (ca_...), not an API key. {_ADVICE}"),
+    (r"mk_", f"This is the id of a key (mk_...), not the key itself. {_ADVICE}"),
+    (
+        r"(sk|rk)_org_",
+        f"This is an organization's key (sk_org_...): take a key of the one account that you want to read. {_ADVICE}",
+    ),
+)
+"""What other things begin with, and what to say of them: https://docs.stripe.com/keys."""
+
+# ---------------------------------------------------------------------- the options and the files
+
+NO_DATE = "The option `start_date` is no date of the calendar: write it as 2024-01-01T00:00:00Z."
+FAR_FUTURE = "The option `start_date` lies in the far future: nothing would ever be read."
+LONG_LOOKBACK = "lookback_window_days is {days}: taken as {most}, since Stripe keeps events for 30 days."
+NO_ADDRESS = "The option `api_base` must be an address such as https://api.stripe.com."
+NO_TLS = "The option `api_base` must be an https address: without TLS only this machine is allowed."
+INJECTED = (
+    "The config has a manifest or components of Airbyte's connector builder in it (`{name}`). This connector brings its own:"
+    " take it out of the config."
+)
+
+
+def wrong_option(option: str, form: Mapping[str, Any]) -> str:
+    """For an option whose value is not what its `form` in the spec allows. The value is not shown."""
+    if form.get("type") == "integer":
+        most = f"from {form['minimum']} to {form['maximum']}" if "maximum" in form else f"of at least {form['minimum']}"
+        what = f"must be a whole number {most}"
+    elif "pattern_descriptor" in form:
+        what = f"must look like {form['pattern_descriptor']}"
+    else:
+        what = "must be a text of the right form"
+    return f"The option `{option}` {what}."
+
+
+def unreadable_file(what: str, path: str, why: str) -> str:
+    return f"The {what} file {path} can't be read: {why}."
+
+
+NO_CONFIG = "The config file {path} must hold a JSON object with the options, such as `secret_key`."
+NO_CATALOG = "The catalog file {path} selects no stream: it must be a configured catalog with at least one."
+NO_STATE = (
+    "The state file {path} can't be used: it must be the list of states, one a stream, that an earlier read put out."
+    " Leave it out to read everything from the beginning."
+)
+TWICE = "The catalog asks for the stream {stream} twice. Take one of them out."
+UNKNOWN_STREAM = "The catalog asks for the stream {stream}, which does not exist. Refresh the schema."
+REFUSED_STATE = (
+    "The state of the stream {stream} can't be used: {why}. Reset the stream (clear its data, or take it out of the state file)"
+    " to read it from the beginning."
+)
+NO_ROOM = (
+    "What changed since the last sync did not find room in the temporary directory. Make room there, or name another one in the"
+    " environment variable SQLITE_TMPDIR. SQLite says: {error}"
+)
+DEFECT = "The connector failed on its own account ({type}). Please report this."
+
+# ---------------------------------------------------------------------- what Stripe says no with
+
+
+def of_error(error: StripeError, permission: str, rows: Rows) -> str:
+    """What a user reads of `error`: what is wrong, what to do, and Stripe's own words.
+
+    `permission` is the row of a restricted key's form that the request needs, for example "Charges and Refunds".
+    """
+    says = f"Stripe says: {error}"
+    if error.status == 401:
+        return f"{_KEY_FIXES.get(_reason_of_401(error), _KEY_FIXES['invalid'])} {says}"
+    if error.code == "secret_key_required" or "publishable API key" in error.message:
+        return f"Invalid API Key: it is a publishable key. Use a restricted or secret key ({KEYS_PAGE}). {says}"
+    if error.code == "account_invalid":
+        return (
+            "Account not connected: the key has no access to the account in `account_id`. Correct the option, empty it to read"
+            f" the key's own account, or have that account connect to your platform again. {says}"
+        )
+    if error.code == "platform_account_required":
+        return f"Account not connected: the key is no Connect platform's. Empty the option `account_id`. {says}"
+    if error.is_missing_permission:
+        return (
+            f"Permission denied: the key may not read this. Set {missing_rows(error, permission, rows)} in the key's form at"
+            f" {KEYS_PAGE}, or leave the stream out. {says}"
+        )
+    if error.limited:
+        return f"Rate limit exceeded: Stripe kept refusing for too many requests. Lower `call_rate_limit`. {says}"
+    if "Invalid Stripe API version" in error.message:
+        return f"Stripe does not know the API version that this connector reads: update the connector. {says}"
+    if error.retryable:
+        return f"Stripe could not be read, and trying again did not help. The next sync goes on from here. {error}"
+    return f"Stripe refused a request in a way that trying again can't mend: {error}"
+
+
+def missing_rows(error: StripeError, permission: str, rows: Rows) -> str:
+    """The rows of a key's form to set: those that Stripe names, by their rows or in its older texts by their tokens, which may
+    be another object's that is shown inside; else the stream's own."""
+    named = re.findall(r'"([^"]+) Read"', error.message)
+    named += [rows[token] for token in re.findall(r"'rak_(\w+)'", error.message) if token in rows and not named]
+    return ", ".join(f'"{row}: Read"' for row in dict.fromkeys(named) or [permission])
+
+
+_KEY_FIXES = {
+    "expired": f"Invalid API Key: the key has expired. Create a new one at {KEYS_PAGE} and put it into `secret_key`.",
+    "address": (
+        "Invalid API Key: the key may not be used from this machine's IP address. Allow the address in the key's settings"
+        f" at {KEYS_PAGE}."
+    ),
+    "invalid": (
+        "Invalid API Key: Stripe does not know the key, or it was revoked. Copy the key again, or create a new one at"
+        f" {KEYS_PAGE}, and put it into `secret_key`."
+    ),
+}
+
+
+def _reason_of_401(error: StripeError) -> str:
+    if error.code == "api_key_expired" or error.message.startswith("Expired"):
+        return "expired"
+    return "address" if "IP address" in error.message else "invalid"
+
+
+# ---------------------------------------------------------------------- check
+
+
+def nothing_readable(rows: Iterable[str], error: StripeError) -> str:
+    return (
+        f"Permission denied: the key may read none of the streams. Set in its form: {', '.join(sorted(set(rows)))}."
+        f" Stripe says: {error}"
+    )
+
+
+def not_everything_readable(needs: Mapping[str, str], without_events: bool) -> str:
+    """`needs`: by the stream's name the rows that it needs."""
+    what = "; ".join(f"{name} needs {rows}" for name, rows in sorted(needs.items()))
+    message = f"The key may not read everything. Permission denied for: {what}. Set it in the key's form or leave the stream out."
+    if without_events:
+        message += " Without Events, a first sync works and later ones can't see what changed: they fail."
+    return message
+
+
+def not_reachable(error: StripeError) -> str:
+    return f"Stripe could not be read. Try again later. Stripe says: {error}" if error.status else str(error)
+
+
+# ---------------------------------------------------------------------- what a log tells of a sync
+
+
+def failed_streams(names: Iterable[str], of: int, messages: set[str]) -> str:
+    names = sorted(names)
+    what = next(iter(messages)) if len(messages) == 1 else "See the error of each."
+    return f"{len(names)} of {of} streams failed: {', '.join(names)}. {what}"
+
+
+def _progress(v: Mapping[str, Any]) -> str:
+    done = f", about {v['share']:.0%} of history" if v["share"] is not None else ""
+    return f"{v['records']:,} records so far{done}, {v['pace']:,.0f} a second, held by {v['holding']}; {v['state']}"
+
+
+_NOTES: dict[str, tuple[int, Callable[[Mapping[str, Any]], str]]] = {
+    "begins": (logging.INFO, lambda v: v["state"]),
+    "complete": (logging.INFO, lambda v: f"complete, {v['records']:,} records"),
+    "progress": (logging.INFO, _progress),
+    "request_rate": (logging.INFO, lambda v: f"{v['rate']:,.1f} requests a second"),
+    "sum": (
+        logging.INFO,
+        lambda v: f"{v['records']:,} records with {v['requests']:,} requests in {v['seconds']:,.1f} seconds",
+    ),
+    "no_events": (
+        logging.WARNING,
+        lambda v: 'the key may not read events, so later syncs will not see changes. Set "Events: Read".',
+    ),
+    "full_read_after_gap": (
+        logging.INFO,
+        lambda v: (
+            "read in full again, because Stripe keeps events for 30 days and changes were last followed before that. What was"
+            " deleted in the meantime, more than 30 days ago, can't be known."
+        ),
+    ),
+    "settling_anew": (
+        logging.INFO,
+        lambda v: "read in full once, for what was pending when another connector read it",
+    ),
+    "mended": (
+        logging.WARNING,
+        lambda v: f"{v['id']} has a text that was broken inside a character: U+FFFD stands in that place",
+    ),
+    "event_without_object": (
+        logging.WARNING,
+        lambda v: f"the event {v['id']} ({v['type']}) shows no object: what it tells of is not known",
+    ),
+    "failing": (
+        logging.WARNING,
+        lambda v: f"{v['endpoint']} can't be read now, and is tried again for {v['seconds'] / 60:.0f} minutes. {v['error']}",
+    ),
+    "recovered": (logging.INFO, lambda v: f"{v['endpoint']} can be read again"),
+}
+
+
+def of_note(name: str, stream: str, values: Mapping[str, Any]) -> tuple[int, str]:
+    """The log's level and line for a note of a sync."""
+    level, sentence = _NOTES[name]
+    return level, f"{stream}: {sentence(values)}" if stream else sentence(values)

@@ -1,0 +1,67 @@
+"""Standard output, which has one writer: whatever thread or library a line comes from, it goes out whole."""
+
+import io
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from typing import BinaryIO
+
+_BYTES_AT_A_TIME = 1 << 16
+
+
+class LineWriter:
+    """Writes whole lines, one caller at a time. While `is_writing`, an end of the process has to wait: it goes into `then`."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self.is_writing = False
+        self.then: Callable[[], None] | None = None
+
+    def write(self, lines: bytes) -> None:
+        """Write `lines`, each with its line end."""
+        with self._lock:
+            begin = 0
+            while begin < len(lines):
+                end = lines.rfind(b"\n", begin, begin + _BYTES_AT_A_TIME) + 1 or lines.index(b"\n", begin) + 1
+                left = memoryview(lines)[begin:end]
+                self.is_writing = True
+                # Without a buffer (PYTHONUNBUFFERED) a write may be cut short.
+                while left:
+                    left = left[self._file.write(left) :]
+                self._file.flush()
+                self.is_writing = False
+                if self.then is not None:
+                    self.then()
+                begin = end
+
+
+class Lines(io.TextIOBase):
+    """What stands for `sys.stdout`: hands on what is printed as soon as it is a whole line, of each thread by itself."""
+
+    encoding = "utf-8"
+
+    def __init__(self, writer: LineWriter) -> None:
+        self._writer = writer
+        self._begun = threading.local()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        whole, end, begun = (getattr(self._begun, "text", "") + text).rpartition("\n")
+        self._begun.text = begun
+        if end:
+            self._writer.write((whole + end).encode(errors="replace"))
+        return len(text)
+
+
+def take_over() -> LineWriter:
+    """Have everything that is printed or logged to standard output pass through the writer that is returned."""
+    writer = LineWriter(sys.stdout.buffer)
+    sys.stdout = Lines(writer)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stdout)
+    return writer

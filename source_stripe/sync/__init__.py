@@ -1,0 +1,1 @@
+"""From Stripe's answers to records and states."""

@@ -1,0 +1,232 @@
+"""Streams whose objects change: history once, then what the events tell."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+from msgspec import Raw
+
+from source_stripe.api.errors import StripeError
+from source_stripe.sync.changes import Change, ChangeIndex, Route
+from source_stripe.sync.endpoint import Endpoint, Listed, is_time
+from source_stripe.sync.events import EventPass, Told
+from source_stripe.sync.listing import Rest
+from source_stripe.sync.parts import Part
+from source_stripe.sync.state import RETENTION, Range, StreamState
+from source_stripe.sync.stream import Context, HistoryTaker, Stream
+
+_MOST_REREADS = 200
+"""So many objects wait to be read again at a time; there may be a million."""
+_AT_A_TIME = 100
+
+
+class ChangingStream(Stream):
+    """A stream whose objects change: its history once, in parts that the state holds; then what the events tell."""
+
+    def __init__(self, context: Context, endpoint: Endpoint, state: StreamState) -> None:
+        super().__init__(context, endpoint, state)
+        self.index = ChangeIndex(endpoint, state.handled)
+        self._events: EventPass
+        self._rereads = asyncio.Semaphore(_MOST_REREADS)
+
+    def close(self) -> None:
+        self.index.close()
+
+    def register(self, events: EventPass) -> None:
+        self._events = events
+        # After a gap too: that is all that was not followed and that Stripe still has.
+        since = None if self.state.followed is None else self.state.window_start(self.lookback)
+        events.listen(self.index, since)
+
+    async def run(self) -> None:
+        is_first = self.state.followed is None
+        told = await self._events.told(self.index, can_do_without=is_first)
+        if is_first:
+            await self._first_sync(told)
+        else:
+            await self._later_sync(told)
+
+    async def _first_sync(self, told: Told) -> None:
+        """History; what changes meanwhile is for the next sync, which follows the events from before it was read on."""
+        if told.is_refused:
+            self.note("no_events")
+        state = self.state
+        state.follow(told.at, self.index.near, told.newest)
+        state.unread = [(state.start, told.at)] if state.start <= told.at else []
+        self.checkpoint()
+        await self._read_history([(state.start, told.at)], open_top=True)
+
+    async def _later_sync(self, told: Told) -> None:
+        """What is unread of history, and each changed object once, as a list would show it now; then the state says so."""
+        unread, open_top = self._plan(told)
+        async with asyncio.TaskGroup() as group:
+            history = group.create_task(self._read_history(unread, open_top))
+            group.create_task(self._emit_deletions())
+            group.create_task(self._read_announced())
+            group.create_task(self._read_new())
+            group.create_task(self._reread(Route.REREAD))
+            await history
+            await self._reread(Route.HISTORY)  # What history did not show.
+        self.state.follow(told.at, self.index.near, told.newest)
+
+    def _plan(self, told: Told) -> tuple[list[Range], bool]:
+        """What of history is to be read, and whether up to now; by that each change takes its route."""
+        state = self.state
+        assert state.followed is not None
+        self.refuse_the_future(told.at)
+        window, has_gap = state.window_start(self.lookback), state.has_gap(told.at) or told.aged_out_at > state.followed
+        if has_gap:
+            self.note("full_read_after_gap")
+            state.begin_full_read(told.at)
+            window = told.at - RETENTION
+            self.checkpoint()
+        self.index.plan(state.start, window, state.unread)
+        return list(state.unread), has_gap
+
+    # ------------------------------------------------------------------ lists
+
+    async def _read_history(self, ranges: Sequence[tuple[int, int | None]], open_top: bool) -> None:
+        if ranges:
+            self.list_read = ChangedTaker(self, self.state.floor or 0).list_read(ranges, open_top)
+            await self.list_read.run()
+
+    async def _read_new(self) -> None:
+        """New objects by the list, a hundred at a time, unless they are so few that reading each takes no more."""
+        count, since, in_all = self.index.new()
+        pages = -(-in_all // self.endpoint.paging.size) * len(self.endpoint.passes)
+        if count > pages:
+            await _NewTaker(self).list_read([(since, None)], open_top=True).run()
+        await self._reread(Route.NEW)  # Those that no list showed.
+
+    # ------------------------------------------------------------------ single objects
+
+    async def _reread(self, route: Route) -> None:
+        async with asyncio.TaskGroup() as group:
+            for id, change in self.index.due(route):
+                await self._rereads.acquire()
+                await self.nested.ready()
+                group.create_task(self._reread_one(id, change))
+
+    async def _reread_one(self, id: str, change: Change) -> None:
+        try:
+            await self._show_again(id, change)
+        finally:
+            self._rereads.release()
+
+    async def _show_again(self, id: str, change: Change) -> None:
+        try:
+            found = await self.account.get(self.endpoint.object_request(id), self.endpoint.found)
+        except StripeError as error:
+            if not error.is_missing_object:
+                raise
+            found = None
+        if found is None or not found.rows:
+            await self._vanished(change)
+            return
+        row, raw = found.rows[0], found.raws[0]
+        if not is_time(row.created):
+            row.created = change.created or 0
+        elif row.created < self.state.start:
+            return
+        for mended in found.mended:
+            self.mended(mended)
+        if (rest := self.emit([(row, raw, max(change.at, row.created))])) is not None:
+            await rest()
+
+    async def _vanished(self, change: Change) -> None:
+        """The object is gone though its newest event does not say so: a deletion, with what that event knew of it."""
+        if change.created is None:
+            return  # Another object's event named it, and it was never there.
+        payload = change.deletion
+        if payload is None:
+            try:
+                payload = await self._events.payload(change.event)
+            except StripeError as error:
+                if not (error.is_missing_object or error.is_missing_cursor):
+                    raise
+                return  # The event is gone, too.
+        await self._delete([(payload, change.at)])
+
+    async def _emit_deletions(self) -> None:
+        changes = self.index.due(Route.DELETION)
+        while some := list(islice(changes, _AT_A_TIME)):
+            await self._delete([(change.deletion or b"{}", change.at) for _, change in some])
+            await asyncio.sleep(0)  # There may be a million: others get their turn.
+
+    async def _delete(self, deletions: Sequence[tuple[bytes, int]]) -> None:
+        await self.output.room()
+        self.put_page(self.endpoint.writer.page([self.endpoint.deletion(payload, at) for payload, at in deletions]))
+
+    # ------------------------------------------------------------------ objects that another's event announced
+
+    async def _read_announced(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for id, at in self.index.unannounced():
+                await self._rereads.acquire()
+                group.create_task(self._read_owned(id, at))
+
+    async def _read_owned(self, id: str, at: int) -> None:
+        """List what belongs to the object `id`, whose event of the time `at` announced it."""
+        owner = next(iter(self.endpoint.announced_by.values()))
+        after: str | None = None
+        has_more = True
+        try:
+            while has_more:
+                page = await self.account.get(self.endpoint.owned_request(owner, id, after), self.endpoint.listed)
+                if (rest := self._emit_owned(page, at)) is not None:
+                    await rest()
+                has_more = page.has_more and bool(page.rows)
+                after = page.rows[-1].id if page.rows else None
+        except StripeError as error:
+            if not (error.is_missing_object or error.is_missing_cursor):
+                raise
+        finally:
+            self._rereads.release()
+
+    def _emit_owned(self, page: Listed, at: int) -> Rest | None:
+        changes = self.index.find([row.id for row in page.rows])
+        return self.emit(
+            [
+                (row, raw, max(row.created, at, change.at if change else 0))
+                for row, raw in zip(page.rows, page.raws, strict=True)
+                for change in (changes.get(row.id),)
+                if row.created >= self.state.start
+            ]
+        )
+
+
+class ChangedTaker(HistoryTaker):
+    """Emits what a list shows, with the times that the events tell; `floor` is the least of them."""
+
+    def __init__(self, stream: ChangingStream, floor: int = 0) -> None:
+        super().__init__(stream)
+        self._index = stream.index
+        self._floor = floor
+
+    def take(self, part: Part, rows: Sequence[Any], raws: Sequence[Raw]) -> Rest | None:
+        changes = self._index.find([row.id for row in rows])
+        if changes:
+            self._index.show(changes)
+        start = self.stream.state.start
+        return self.stream.emit(
+            [
+                (row, raw, max(row.created, self._floor, change.at if change else 0))
+                for row, raw in zip(rows, raws, strict=True)
+                for change in (changes.get(row.id),)
+                if row.created >= start and self.is_wanted(change)
+            ]
+        )
+
+    def is_wanted(self, change: Change | None) -> bool:
+        return True
+
+
+class _NewTaker(ChangedTaker):
+    """The objects created in the window, of which each that changed is looked for in the list."""
+
+    def is_wanted(self, change: Change | None) -> bool:
+        return change is None or change.is_fresh
+
+    def range_read(self, lo: int, hi: int) -> None:
+        """Nothing: history is not what is read here."""

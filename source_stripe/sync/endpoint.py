@@ -1,0 +1,293 @@
+"""One stream's endpoint: what to ask for, and what an answer holds."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Raw
+
+from source_stripe.api.request import Answer, Query, Request, query_of
+from source_stripe.sync.page import PageWriter, Row, fields_of
+
+NO_TIME = -1
+"""`created` of a row whose object tells none, or something else than a whole number of seconds."""
+
+_END_OF_TIME = 1 << 40
+
+_HALF_A_PAIR = re.compile(rb"\\(?:(u[dD][89abAB]..)(\\u[dD][c-fC-F]..)?|(u[dD][c-fC-F]..)|.)", re.DOTALL)
+"""An escape in JSON: the first half of a surrogate pair, with its second or without, a second half alone, or any other."""
+
+
+class _List(msgspec.Struct):
+    """A list as Stripe answers it, its objects not yet decoded."""
+
+    data: list[Raw]
+    has_more: bool
+
+
+class _Object(msgspec.Struct):
+    id: str
+    deleted: bool = False
+
+
+class _NestedHead(msgspec.Struct):
+    """A list inside an object, as far as it tells whether it is whole."""
+
+    has_more: bool = False
+
+
+_decode_list = msgspec.json.Decoder(_List).decode
+_decode_object = msgspec.json.Decoder(_Object).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One page of a list: `raws[i]` is the JSON of `rows[i]`. `mended` are the ids of objects with a text that was broken."""
+
+    rows: list[Any]
+    raws: list[Raw]
+    has_more: bool
+    mended: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class NestedList:
+    """A list inside an object that Stripe cuts after ten items.
+
+    `path` is where the whole of it is: with `{id}`, or with the parameter `owner` that takes the object's id.
+    """
+
+    field: str
+    path: str
+    owner: str = ""
+
+
+class Paging(Protocol):
+    """How a list is paged."""
+
+    size: int
+    """Objects a page."""
+
+    def query(self, after: str | None, size: int | None = None) -> Query:
+        """The parameters of the page after the object `after`, of the first page for None; `size` in place of the usual."""
+
+
+class Range(Protocol):
+    """How a list is bounded by `created`."""
+
+    def query(self, lo: int | None, hi: int | None) -> Query:
+        """The parameters for what was created from `lo` to `hi`, both included, in epoch seconds; None for no bound."""
+
+
+@dataclass
+class Endpoint:
+    """What sets a stream apart, how its requests are written, and how its answers are taken apart.
+
+    `passes` are parameter sets that together list every object; `changed_with` tells which events of other objects change one
+    of this stream, by the field that holds its id; `announced_by` names events after which the objects of this stream that
+    belong to the event's object are listed.
+    """
+
+    name: str
+    object: str
+    permission: str
+    path: str
+    cursor_field: str
+    paging: Paging
+    range: Range
+    expand: Sequence[str] = ()
+    nested_lists: Sequence[NestedList] = ()
+    passes: Sequence[Mapping[str, str]] = field(default_factory=lambda: [{}])
+    events: Sequence[str] = ()
+    deleted_by: str = ""
+    changed_with: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    announced_by: Mapping[str, str] = field(default_factory=dict)
+    settles: bool = False
+
+    def __post_init__(self) -> None:
+        self.writer = PageWriter(self.name, self.cursor_field)
+        self.nested = {each.field: each for each in self.nested_lists}
+        extra: list[tuple[str, type, Any]] = [(name, _NestedHead | None, None) for name in self.nested]  # type: ignore[misc]
+        if self.settles:
+            extra += [("status", str, ""), ("available_on", int, 0)]
+        self._row_type = msgspec.defstruct("StreamRow", extra, bases=(Row,))
+        self._decode_row = msgspec.json.Decoder(self._row_type).decode
+        expanded = {"expand": [f"data.{name}" for name in self.expand]}
+        self._list_queries = [query_of({**parameters, **expanded}) for parameters in self.passes]
+
+    # ------------------------------------------------------------------ lists
+
+    def list_request(
+        self, lo: int | None, hi: int | None, after: str | None, pass_index: int = 0, types: Sequence[str] = ()
+    ) -> Request:
+        """A page of what was created from `lo` to `hi`, both included, None for no bound, after the object `after`."""
+        query = self._list_queries[pass_index] + tuple(("types[]", type_) for type_ in types)
+        return Request(self.path, query + self.range.query(lo, hi) + self.paging.query(after))
+
+    def probe_request(self) -> Request:
+        """The smallest request that shows whether the stream may be read."""
+        return Request(self.path, self._list_queries[0] + self.paging.query(None, size=1))
+
+    def owned_request(self, owner: str, id: str, after: str | None) -> Request:
+        """A page of those that belong to the object `id` of the kind `owner`."""
+        return Request(self.path, (*self._list_queries[0], (owner, id), *self.paging.query(after)))
+
+    def listed(self, answer: Answer) -> Listed:
+        """The page that `answer` holds; raises a `StripeError` if it holds none."""
+        body, is_mended = _minified(answer)
+        raws, has_more = _items(body, answer, self.paging.size)
+        rows = [self._row(raw, answer) for raw in raws]
+        mended = [row.id for row, raw in zip(rows, raws, strict=True) if _is_mended(raw)] if is_mended else ()
+        return Listed(rows, raws, has_more, mended)
+
+    def _row(self, raw: bytes | Raw, answer: Answer) -> Any:
+        try:
+            return self._decode_row(raw)
+        except msgspec.ValidationError:
+            return self._odd_row(raw, answer)
+
+    def _odd_row(self, raw: bytes | Raw, answer: Answer) -> Any:
+        """The row of an object one of whose fields is not what it should be: that counts as missing, save the id."""
+        try:
+            fields = fields_of(raw)
+            id = msgspec.json.decode(fields["id"], type=str)
+        except (msgspec.ValidationError, KeyError):
+            raise answer.odd(f"{self.path} lists something without an id") from None
+        whole = {"id": id, "created": NO_TIME}
+        for known in msgspec.structs.fields(self._row_type):
+            if known.name != "id" and known.name in fields:
+                try:
+                    whole[known.name] = msgspec.json.decode(fields[known.name], type=known.type)
+                except msgspec.ValidationError:
+                    continue
+        return self._row_type(**whole)
+
+    # ------------------------------------------------------------------ single objects
+
+    def object_request(self, id: str) -> Request:
+        """The object by itself, with the same expansions as in the list."""
+        return Request(self.path + "/{id}", query_of({"expand": list(self.expand)}), id)
+
+    def found(self, answer: Answer) -> Listed:
+        """The object that `answer` holds as a list of one; of none for the stub of a deleted one."""
+        body, is_mended = _minified(answer)
+        row = self._row(body, answer)
+        try:
+            if _decode_object(body).deleted:
+                return Listed([], [], False)
+        except msgspec.ValidationError:
+            pass  # A `deleted` that is no truth value: the object is there.
+        return Listed([row], [Raw(body)], False, [row.id] if is_mended else ())
+
+    def deletion(self, payload: bytes | Raw, at: int) -> bytes:
+        """The record of an object that was deleted at `at`, with what its event knew of it.
+
+        An event shows ids where the stream shows objects: they become objects of which only the id is known. A test clock's
+        object may have been created in the future: `updated` lies above what its live rows have.
+        """
+        fields = fields_of(payload)
+        fields.pop("deleted", None)
+        for name in self.expand:
+            if name in fields:
+                fields[name] = Raw(_as_objects(fields[name]))
+        of_rows = max((_whole(fields[name]) for name in ("created", "updated") if name in fields), default=0)
+        fields |= {"updated": Raw(b"%d" % (at if at >= of_rows else of_rows + 1)), "is_deleted": Raw(b"true")}
+        return msgspec.json.encode(fields)
+
+    # ------------------------------------------------------------------ nested lists
+
+    def cut_lists(self, row: Any) -> list[str]:
+        """The names of the lists in `row` that Stripe cut short."""
+        return [name for name in self.nested if (head := getattr(row, name)) is not None and head.has_more]
+
+    def nested_request(self, name: str, id: str, after: str | None) -> Request:
+        """A page of the nested list `name` of the object `id`, after the item `after`."""
+        nested = self.nested[name]
+        owner = ((nested.owner, id),) if nested.owner else ()
+        return Request(nested.path, owner + self.paging.query(after), id)
+
+    def nested_page(self, answer: Answer) -> Listed:
+        """The items of a nested page; a row holds the id alone."""
+        body, is_mended = _minified(answer)
+        raws, has_more = _items(body, answer, self.paging.size)
+        rows = [shown_item(raw, answer) for raw in raws]
+        return Listed(rows, raws, has_more, [row.id for row in rows] if is_mended else ())
+
+
+def is_time(created: int) -> bool:
+    """Whether a number can be a time in epoch seconds."""
+    return 0 <= created < _END_OF_TIME
+
+
+def shown_item(raw: Raw, answer: Answer | None = None) -> _Object:
+    """An item of a nested list, as far as it is needed."""
+    try:
+        return _decode_object(raw)
+    except msgspec.ValidationError:
+        raise (answer or Answer(b"")).odd("a nested list holds something without an id") from None
+
+
+def _minified(answer: Answer) -> tuple[bytes, bool]:
+    """The body without blanks, a third smaller, in which records are lines; and whether a text in it had to be mended.
+
+    Half a surrogate pair and a byte that is no UTF-8 become U+FFFD. Raises a `StripeError` to be tried again if it is no JSON.
+    """
+    body, is_mended = answer.body, False
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            body, is_mended = body.decode(errors="replace").encode(), True
+    try:
+        return msgspec.json.format(body, indent=-1), is_mended
+    except msgspec.DecodeError as error:
+        mended = _HALF_A_PAIR.sub(_mended, body)
+        if mended == body:
+            raise answer.unreadable(str(error)) from error
+    try:
+        return msgspec.json.format(mended, indent=-1), True
+    except msgspec.DecodeError as error:
+        raise answer.unreadable(str(error)) from error
+
+
+def _mended(escape: re.Match[bytes]) -> bytes:
+    is_half = (escape[1] and not escape[2]) or escape[3]
+    return rb"\ufffd" if is_half else escape[0]
+
+
+def _is_mended(raw: Raw) -> bool:
+    text = bytes(raw)
+    return rb"\ufffd" in text or "\ufffd".encode() in text
+
+
+def _items(body: bytes, answer: Answer, size: int) -> tuple[list[Raw], bool]:
+    """What a list holds, and whether it goes on; where it doesn't tell, a full page goes on."""
+    try:
+        whole = _decode_list(body)
+        return whole.data, whole.has_more
+    except msgspec.ValidationError:
+        pass
+    try:
+        data: list[Raw] = msgspec.json.decode(fields_of(body)["data"], type=list[Raw])
+    except (msgspec.ValidationError, KeyError):
+        raise answer.odd("it is no list of objects") from None
+    return data, len(data) >= size
+
+
+def _as_objects(values: Raw) -> bytes:
+    """A list with objects of only an id in place of ids; anything else as it is."""
+    try:
+        items = msgspec.json.decode(values, type=list[Raw])
+    except msgspec.ValidationError:
+        return bytes(values)
+    return msgspec.json.encode([{"id": item} if bytes(item).startswith(b'"') else item for item in items])
+
+
+def _whole(value: Raw) -> int:
+    """The whole number that is written in `value`, 0 if none is."""
+    try:
+        return msgspec.json.decode(value, type=int)
+    except msgspec.ValidationError:
+        return 0

@@ -1,0 +1,155 @@
+"""Streams whose objects stay as they are: read by `created`."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Raw
+
+from source_stripe.sync.endpoint import Endpoint
+from source_stripe.sync.events import EventPass
+from source_stripe.sync.handled import Handled
+from source_stripe.sync.listing import Rest
+from source_stripe.sync.parts import Part
+from source_stripe.sync.state import BrokenState, Range, StreamState
+from source_stripe.sync.stream import Context, HistoryTaker, Stream
+
+Pair = tuple[Any, Raw]
+
+
+class ImmutableStream(Stream):
+    """A stream whose objects stay as they are: what is new is read by `created`, ten minutes of overlap besides."""
+
+    def __init__(self, context: Context, endpoint: Endpoint, state: StreamState) -> None:
+        super().__init__(context, endpoint, state)
+        self._taker = _NewTaker(self)
+        self._events: EventPass | None = None
+        self._ranges: list[tuple[int, int | None]] = [(state.start, None)]
+        self.settling: asyncio.TaskGroup
+        if state.is_foreign and endpoint.settles:
+            # Nothing tells which transactions were pending when another connector read them.
+            self.note("settling_anew")
+        elif state.followed is not None:
+            since = self._taker.since = max(state.start, state.window_start(self.lookback))
+            unread = [(lo, min(hi, since - 1)) for lo, hi in state.unread]
+            self._ranges = [*((lo, hi) for lo, hi in unread if lo <= hi), (since, None)]
+
+    def register(self, events: EventPass) -> None:
+        is_one_range = self.state.followed is not None and len(self._ranges) == 1
+        if self.endpoint.object == "event" and is_one_range and events.reads_on:
+            events.share(self._taker, self._taker.since)
+            self._taker.is_shared = True
+            self._events = events
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as self.settling:
+            if self._events is not None:
+                await self._events.over()
+            else:
+                self.list_read = self._taker.list_read(self._ranges, open_top=True)
+                await self.list_read.run()
+        if self._taker.refusal is not None:
+            raise self._taker.refusal
+
+
+class _NewTaker(HistoryTaker):
+    """Takes what the state has not read, and what is new, leaving out what the overlap brings again."""
+
+    def __init__(self, stream: ImmutableStream) -> None:
+        super().__init__(stream)
+        self.stream: ImmutableStream = stream
+        self.since = 0
+        self.is_shared = False
+        self.refusal: BrokenState | None = None
+        self._handled = Handled(stream.state.handled.seconds)
+        """By earlier syncs, which the state forgets as this one goes on."""
+        self._held: dict[Part, list[Pair]] = {}
+        """By the part what was read of its last second, where all of the second must be known to tell what is new of it."""
+        self._seen: dict[int, set[str]] = {}
+
+    def fixed_top(self, hi: int) -> None:
+        stream, state = self.stream, self.stream.state
+        try:
+            stream.refuse_the_future(hi)
+        except BrokenState as error:
+            if not self.is_shared:
+                raise
+            self.refusal = error  # Others, too, read the events.
+            return
+        due = [(due, range_) for due, range_ in state.pending.items() if due <= hi]
+        state.extend_to(max(state.start, self.since), hi)
+        for each, range_ in due:
+            stream.settling.create_task(_SettledTaker(stream, each, range_).run())
+
+    def take(self, part: Part, rows: Sequence[Any], raws: Sequence[Raw]) -> Rest | None:
+        if self.refusal is not None:
+            return None
+        state = self.stream.state
+        if rows:
+            state.saw(rows[0].created)
+        pairs = [*self._held.pop(part, ()), *zip(rows, raws, strict=True)]
+        if self.is_shared:  # The events may be read from further back.
+            pairs = [(row, raw) for row, raw in pairs if row.created >= max(state.start, self.since)]
+        if pairs and not part.is_at_end and self._handled.needs_whole(last := pairs[-1][0].created):
+            self._held[part] = [(row, raw) for row, raw in pairs if row.created == last]
+            pairs = [(row, raw) for row, raw in pairs if row.created > last]
+        return self._take(pairs)
+
+    def _take(self, pairs: Sequence[Pair]) -> Rest | None:
+        stream, state = self.stream, self.stream.state
+        near = state.window_start() if state.followed is not None else 0
+        overlap: dict[int, set[str]] = {}
+        for row, _ in pairs:
+            if row.created >= near or row.created in self._handled.seconds:
+                overlap.setdefault(row.created, set()).add(row.id)
+        fresh = {second: self._handled.fresh(second, ids) for second, ids in overlap.items()}
+        for second, ids in overlap.items():
+            self._seen.setdefault(second, set()).update(ids)
+        if stream.endpoint.settles:
+            for due, created in _pending_of([row for row, _ in pairs]):
+                state.remember_pending(due, created)
+        wanted = [
+            (row, raw, row.created)
+            for row, raw in pairs
+            if row.created >= state.start and (row.created not in fresh or row.id in fresh[row.created])
+        ]
+        return stream.emit(wanted)
+
+    def range_read(self, lo: int, hi: int) -> None:
+        if self.refusal is not None:
+            return
+        for second in [second for second in self._seen if lo <= second <= hi]:
+            self.stream.state.remember(second, self._seen.pop(second))
+        super().range_read(lo, hi)
+
+
+class _SettledTaker(HistoryTaker):
+    """Reads a range again whose pending transactions became available, and emits those that are."""
+
+    def __init__(self, stream: ImmutableStream, due: int, range_: Range) -> None:
+        super().__init__(stream)
+        self._due, self._range = due, range_
+        self._still_pending: list[tuple[int, int]] = []
+
+    async def run(self) -> None:
+        await self.list_read([self._range], open_top=False).run()
+        state = self.stream.state
+        if state.pending.get(self._due) == self._range:  # Else one that was due already came in meanwhile: next time.
+            del state.pending[self._due]
+        for due, created in self._still_pending:
+            state.remember_pending(due, created)
+        self.stream.checkpoint()
+
+    def take(self, part: Part, rows: Sequence[Any], raws: Sequence[Raw]) -> Rest | None:
+        self._still_pending += _pending_of(rows)
+        state = self.stream.state
+        settled = [(row, raw) for row, raw in zip(rows, raws, strict=True) if row.status != "pending"]
+        return self.stream.emit([(row, raw, row.created) for row, raw in settled if row.created >= state.start])
+
+    def range_read(self, lo: int, hi: int) -> None:
+        """Nothing: the range was read before."""
+
+
+def _pending_of(rows: Sequence[Any]) -> list[tuple[int, int]]:
+    """When the pending ones become available, at the earliest as they are created, and when they were created."""
+    return [(max(row.available_on, row.created), row.created) for row in rows if row.status == "pending"]

@@ -1,0 +1,235 @@
+"""Nested lists, whole: Stripe shows the first ten items of a list inside an object."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from source_stripe.api.account import Account
+from source_stripe.api.errors import StripeError
+from source_stripe.api.request import Answer
+from source_stripe.sync.endpoint import Endpoint, Listed, shown_item
+from source_stripe.sync.output import Output
+from source_stripe.sync.page import Page, fields_of
+
+_MOST_INCOMPLETE = 200
+"""So many objects may wait for their lists; meanwhile no more pages are asked for."""
+_MOST_BYTES = 16 << 20
+"""While items of so many bytes are held, one list at a time is read on: that of the object that holds most."""
+_MOST_RESTARTS = 5
+"""So many items to start after may vanish while an object's lists are read."""
+
+
+class NestedLists:
+    """The way from a stream's objects to its records: those with a cut list wait until its rest was read.
+
+    Lists are read side by side, as far as what was read of them may lie in memory: it does until its object is whole.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        endpoint: Endpoint,
+        output: Output,
+        emit: Callable[[Page], None],
+        mended: Callable[[str], None],
+    ) -> None:
+        self._account, self._endpoint, self._output = account, endpoint, output
+        self._emit, self._mended = emit, mended
+        self._incomplete = 0
+        self._bytes = 0
+        self._going = 0
+        self._waiting: list[tuple[_Incomplete, asyncio.Future[None]]] = []
+        self._less_full = asyncio.Event()
+        self._less_full.set()
+
+    async def ready(self) -> None:
+        """Wait until fewer objects are incomplete than may be."""
+        await self._less_full.wait()
+
+    def cut(self, row: Any, record: bytes) -> "_Incomplete | None":
+        """The object as one whose lists are to be read; None when they are whole."""
+        if not self._endpoint.nested or not (names := self._endpoint.cut_lists(row)):
+            return None
+        incomplete = _Incomplete(row.id, record, names)
+        self._count(1)
+        return incomplete
+
+    async def complete(self, incomplete: Sequence["_Incomplete"]) -> None:
+        """Read the lists of these objects and emit their records, each as soon as it is whole."""
+        async with asyncio.TaskGroup() as group:
+            for each in incomplete:
+                group.create_task(self._complete(each))
+
+    async def _complete(self, incomplete: "_Incomplete") -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name in incomplete.rests:
+                    group.create_task(self._read(incomplete, name))
+            if not incomplete.is_gone:
+                await self._output.room()
+                self._emit(self._endpoint.writer.page_of_one(incomplete.pieces()))
+                if incomplete.is_mended:
+                    self._mended(incomplete.id)
+        finally:
+            self._hold(incomplete, -incomplete.held)
+            self._count(-1)
+            self._give_turns()
+
+    def _count(self, more: int) -> None:
+        self._incomplete += more
+        if self._incomplete >= _MOST_INCOMPLETE:
+            self._less_full.clear()
+        else:
+            self._less_full.set()
+
+    # ------------------------------------------------------------------ one list
+
+    async def _read(self, incomplete: "_Incomplete", name: str) -> None:
+        has_more = True
+        try:
+            while has_more and not incomplete.is_gone:
+                await self._turn(incomplete)
+                try:
+                    has_more = await self._read_page(incomplete, name)
+                finally:
+                    self._going -= 1
+        finally:
+            self._give_turns()
+
+    async def _read_page(self, incomplete: "_Incomplete", name: str) -> bool:
+        """Read one page; whether there are more."""
+        rest = incomplete.rests[name]
+        after = rest.last
+        request = self._endpoint.nested_request(name, incomplete.id, after)
+
+        def read(answer: Answer) -> Listed:
+            page = self._endpoint.nested_page(answer)
+            if page.has_more and not rest.new(page):
+                raise answer.unreadable("a nested page without new items says that there are more")
+            return page
+
+        try:
+            page = await self._account.get(request, read, first=incomplete.held > 0)
+        except StripeError as error:
+            return self._refused(incomplete, name, after, error)
+        if page.mended:
+            incomplete.is_mended = True
+        self._hold(incomplete, rest.add(page))
+        return page.has_more
+
+    def _refused(self, incomplete: "_Incomplete", name: str, after: str | None, error: StripeError) -> bool:
+        """An item to start after that vanished: the list from its beginning. An object that vanished: nothing to show."""
+        if after is not None and error.status in (400, 404) and incomplete.restarts < _MOST_RESTARTS:
+            # Stripe says in more than one way that there is nothing to start after; whether the object is still there,
+            # its list's first page tells.
+            incomplete.restarts += 1
+            self._hold(incomplete, -incomplete.rests[name].size)
+            incomplete.rests[name] = _Rest(None)
+            return True
+        if after is None and error.is_missing_object:
+            incomplete.is_gone = True
+            return False
+        raise error
+
+    # ------------------------------------------------------------------ who may go on
+
+    async def _turn(self, incomplete: "_Incomplete") -> None:
+        """Wait until another page of the object's lists may be held."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((incomplete, turn))
+        self._give_turns()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._going -= 1
+            raise
+
+    def _give_turns(self) -> None:
+        """Those first of which most was read: so their objects are whole soonest."""
+        while self._waiting and (self._bytes < _MOST_BYTES or not self._going):
+            most = max(range(len(self._waiting)), key=lambda index: self._waiting[index][0].held)
+            _, turn = self._waiting.pop(most)
+            if not turn.done():
+                self._going += 1
+                turn.set_result(None)
+
+    def _hold(self, incomplete: "_Incomplete", more: int) -> None:
+        """Count bytes that came to lie in memory, or fewer than none that no longer do."""
+        incomplete.held += more
+        self._bytes += more
+
+
+class _Rest:
+    """What was read of a cut list, after the items `shown` inside its object; all of it when these are None."""
+
+    def __init__(self, shown: Sequence[Raw] | None) -> None:
+        self.shown = shown
+        self.pages: list[bytes] = []
+        """The items of each page as JSON, with commas between: as they came, they would keep whole answers in memory."""
+        ids = [shown_item(item).id for item in shown or ()]
+        self.last = ids[-1] if ids else None
+        self._known = set(ids)
+
+    def new(self, page: Listed) -> dict[str, Raw]:
+        """By their ids the items of a page that were not there before."""
+        return {row.id: raw for row, raw in zip(page.rows, page.raws, strict=True) if row.id not in self._known}
+
+    def add(self, page: Listed) -> int:
+        """Add a page; how many bytes of it are new."""
+        new = self.new(page)
+        if new:
+            self.pages.append(b",".join(new.values()))
+        self._known |= new.keys()
+        self.last = page.rows[-1].id if page.rows else self.last
+        return len(self.pages[-1]) if new else 0
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.pages))
+
+    def pieces(self) -> Iterable[bytes | Raw]:
+        """The whole list's items, with commas between."""
+        for number, piece in enumerate((*(self.shown or ()), *self.pages)):
+            if number:
+                yield b","
+            yield piece
+
+
+class _Incomplete:
+    """An object some of whose lists are still being read."""
+
+    def __init__(self, id: str, record: bytes, names: Sequence[str]) -> None:
+        self.id = id
+        self._fields = fields_of(record)
+        self._lists = {name: fields_of(self._fields[name]) for name in names}
+        self.rests = {name: _Rest(msgspec.json.decode(list_["data"], type=list[Raw])) for name, list_ in self._lists.items()}
+        self.held = 0
+        """Bytes of the items that were read."""
+        self.restarts = 0
+        self.is_gone = False
+        self.is_mended = False
+
+    def pieces(self) -> Iterable[bytes | Raw]:
+        """The record's JSON, with its lists whole."""
+        yield b"{"
+        for number, (name, value) in enumerate(self._fields.items()):
+            yield (b"," if number else b"") + msgspec.json.encode(name) + b":"
+            if name not in self.rests:
+                yield value
+                continue
+            whole = self._lists[name] | {"has_more": Raw(b"false")}
+            yield b"{"
+            for place, (key, inner) in enumerate(whole.items()):
+                yield (b"," if place else b"") + msgspec.json.encode(key) + b":"
+                if key == "data":
+                    yield b"["
+                    yield from self.rests[name].pieces()
+                    yield b"]"
+                else:
+                    yield inner
+            yield b"}"
+        yield b"}"

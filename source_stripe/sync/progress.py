@@ -1,0 +1,61 @@
+"""How far a sync is, for a person who follows its log or looks at a terminal."""
+
+import asyncio
+from collections.abc import Sequence
+
+from source_stripe.api.account import Account
+from source_stripe.sync.output import Note, Output, Shares
+from source_stripe.sync.stream import Stream
+
+_SECONDS_BETWEEN_LINES = 30.0
+_SECONDS_BETWEEN_LOOKS = 0.25
+
+
+class Progress:
+    """Notes at a sane pace: per stream what is left to read, how many records came and how fast.
+
+    With `watched`, the share that is read of each stream comes a few times a second besides.
+    """
+
+    def __init__(self, streams: Sequence[Stream], account: Account, output: Output, watched: bool) -> None:
+        self._streams, self._account, self._output, self._watched = streams, account, output, watched
+        self._began = self._last = asyncio.get_running_loop().time()
+        self._last_records: dict[str, int] = {}
+        self._last_requests = 0
+
+    async def run(self) -> None:
+        """Report for as long as the sync lasts."""
+        while True:
+            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS if self._watched else _SECONDS_BETWEEN_LINES)
+            if self._watched:
+                shares = {stream.name: share for stream in self._streams if (share := stream.share) is not None}
+                self._output.put(Shares(shares))
+            if asyncio.get_running_loop().time() - self._last >= _SECONDS_BETWEEN_LINES - 0.01:
+                self._report_streams()
+
+    def _report_streams(self) -> None:
+        now = asyncio.get_running_loop().time()
+        seconds = max(now - self._last, 0.001)
+        for stream in self._streams:
+            pace = (stream.records - self._last_records.get(stream.name, 0)) / seconds
+            if pace or stream.is_open:
+                stream.note(
+                    "progress",
+                    records=stream.records,
+                    share=stream.share,
+                    pace=pace,
+                    holding=self._account.pace.holding(stream.endpoint.path, now),
+                    state=stream.state.describe(),
+                )
+            self._last_records[stream.name] = stream.records
+        rate = (self._account.requests - self._last_requests) / seconds
+        self._output.put(Note("request_rate", values={"rate": rate}))
+        self._last_requests = self._account.requests
+        self._last = now
+
+    def report(self) -> None:
+        """The last line."""
+        seconds = asyncio.get_running_loop().time() - self._began
+        records = sum(stream.records for stream in self._streams)
+        values = {"records": records, "requests": self._account.requests, "seconds": seconds}
+        self._output.put(Note("sum", values=values))

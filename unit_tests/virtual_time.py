@@ -1,0 +1,74 @@
+"""Event loops on which waiting takes no time: the coroutines under test are the product's own."""
+
+import asyncio
+import selectors
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+_SHORT = 0.01
+_PATIENCE = 0.002
+
+
+class Jumps:
+    """How many seconds were jumped over in all."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def jump(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def time(self) -> float:
+        return time.monotonic() + self.seconds
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Where nothing happens it does not wait: it jumps over the time."""
+
+    def __init__(self, jumps: Jumps, patience: float | None) -> None:
+        super().__init__()
+        self._jumps = jumps
+        self._patience = patience
+
+    def select(self, timeout: float | None = None) -> Any:
+        if self._patience is None:
+            if timeout is None:
+                raise AssertionError("everything waits for something that nobody will do")
+            self._jumps.jump(max(timeout, 0.0))
+            return super().select(0)
+        if timeout is None or timeout < _SHORT:
+            return super().select(timeout)
+        events = super().select(self._patience)
+        if not events:
+            self._jumps.jump(timeout)
+        return events
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """Answers that are on their way are waited for; a pause in which none comes soon takes no time."""
+
+    def __init__(self, jumps: Jumps | None = None, patience: float | None = _PATIENCE) -> None:
+        self.jumps = jumps or Jumps()
+        super().__init__(_JumpingSelector(self.jumps, patience))
+
+    def time(self) -> float:
+        return self.jumps.time()
+
+
+class VirtualLoop(JumpingLoop):
+    """Nothing comes from outside: time is what is waited for, from 0 on."""
+
+    def __init__(self) -> None:
+        super().__init__(patience=None)
+
+    def time(self) -> float:
+        return self.jumps.seconds
+
+
+def in_virtual_time(main: Coroutine[Any, Any, _T]) -> _T:
+    """What `main` returns, on a loop on which nothing takes time but waiting."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main)
