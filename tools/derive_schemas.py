@@ -8,7 +8,8 @@ Run it again when the manifest's Stripe-Version moves, with the document of that
 
 What a stream is, and which fields it has expanded, is read from the manifest. Types and structure are taken over,
 nothing else: Stripe's prose, its enums (a monthly release may add a value), its lengths and its `required` (bodies
-lack some of those) are left behind. Everything but the record's own `id` may be null, and every object is open.
+lack some of those) are left behind. What real bodies have beyond the document stands in a table here. Everything but
+the record's own `id` may be null, and every object is open.
 """
 
 from __future__ import annotations
@@ -60,6 +61,55 @@ CUT = {
 }
 
 OPEN_OBJECT: Schema = {"type": ["null", "object"], "additionalProperties": True}
+
+
+@dataclass(frozen=True)
+class Undocumented:
+    """A field that real bodies have and Stripe's document lacks: its node, in the document's language, and where it was seen.
+
+    `seen` names the versions of the bodies, first and last. Of a field that was null in all of them, the type is the one that
+    Stripe's documents of earlier or preview versions give it.
+    """
+
+    node: Mapping[str, Any]
+    seen: str
+
+
+_STRING, _INTEGER, _BOOLEAN, _OBJECT = ({"type": name} for name in ("string", "integer", "boolean", "object"))
+_PLAN = {"$ref": "#/components/schemas/plan"}
+_EVERY = "2025-10-29.clover to 2026-08-26.dahlia"
+
+# By the component, and the fields within it, that own the field. Where the document names it, the document is right.
+UNDOCUMENTED = {
+    "charge.destination": Undocumented(_STRING, "2025-04-30.basil to 2026-08-26.dahlia"),
+    "charge.dispute": Undocumented(_STRING, "2025-04-30.basil to 2026-08-26.dahlia"),
+    "charge.order": Undocumented(_STRING, "2025-04-30.basil to 2026-08-26.dahlia, null"),
+    "charge.refunds.total_count": Undocumented(_INTEGER, "2025-04-30.basil to 2026-03-25.dahlia"),
+    "charge.source": Undocumented(_OBJECT, "2025-04-30.basil to 2026-08-26.dahlia, null"),
+    "dispute.balance_transaction": Undocumented(_STRING, "2025-04-30.basil to 2026-08-26.dahlia"),
+    "invoice.lines.total_count": Undocumented(_INTEGER, _EVERY),
+    "payment_intent.payment_record": Undocumented(_STRING, "2026-08-26.dahlia, null"),
+    "payment_intent.shared_payment_granted_token": Undocumented(_STRING, "2026-06-24.dahlia to 2026-08-26.dahlia, null"),
+    "payment_intent.source": Undocumented(_STRING, "2025-03-31.basil to 2026-08-26.dahlia, null"),
+    "payment_intent_payment_method_options_link.persistent_token": Undocumented(
+        _STRING, "2025-03-31.basil to 2026-03-25.dahlia, null"
+    ),
+    "payment_method.shared_payment_granted_token": Undocumented(_STRING, "2026-06-24.dahlia, null"),
+    "payment_method_details_card.electronic_commerce_indicator": Undocumented(_STRING, "2026-08-26.dahlia"),
+    "product.attributes": Undocumented({"type": "array", "items": _STRING}, "2026-08-26.dahlia, empty"),
+    "product.tax_details": Undocumented(
+        {"type": "object", "properties": {"performance_location": _STRING, "tax_code": _STRING}}, "2026-08-26.dahlia"
+    ),
+    "product.type": Undocumented(_STRING, "2026-08-26.dahlia"),
+    "recurring.trial_period_days": Undocumented(_INTEGER, f"{_EVERY}, null"),
+    "subscription.items.total_count": Undocumented(_INTEGER, _EVERY),
+    "subscription.plan": Undocumented(_PLAN, _EVERY),
+    "subscription.quantity": Undocumented(_INTEGER, _EVERY),
+    "subscription_item.current_trial": Undocumented(_OBJECT, "2026-08-26.dahlia, null"),
+    "subscription_item.plan": Undocumented(_PLAN, _EVERY),
+    "subscriptions_resource_pending_update.cancel_at_period_end": Undocumented(_BOOLEAN, "2026-08-26.dahlia, null"),
+    "subscriptions_resource_trial_settings_end_behavior.billing_cycle_anchor": Undocumented(_STRING, "2026-08-26.dahlia"),
+}
 
 # What the connector adds to the records of a stream that changes. Products have an `updated` of Stripe's own.
 ADDED_TO_CHANGING: dict[str, Schema] = {
@@ -156,7 +206,8 @@ class Place:
 class Derivation:
     """The schema of one stream's records. A new one for each stream: it notes what it left out on the way.
 
-    `omitted`, `cut` and `expanded` hold keys of the two tables above, `recursive` the other places that end open.
+    `omitted`, `expanded`, `cut` and `undocumented` hold keys of the three tables above, `recursive` the other places that
+    end open.
     """
 
     document: Document
@@ -164,6 +215,7 @@ class Derivation:
     omitted: set[str] = field(default_factory=set)
     expanded: set[str] = field(default_factory=set)
     cut: set[str] = field(default_factory=set)
+    undocumented: set[str] = field(default_factory=set)
     recursive: set[str] = field(default_factory=set)
     _granted: set[str] = field(default_factory=set)
 
@@ -230,7 +282,7 @@ class Derivation:
         if "properties" not in node:
             return OPEN_OBJECT
         properties = {}
-        for name, value in node["properties"].items():
+        for name, value in (self._seen_beside(node, place.owner) | node["properties"]).items():
             spot = place.field(name)
             if self._is_left_out(value, spot, required=name in node.get("required", ())):
                 continue
@@ -240,6 +292,13 @@ class Derivation:
             else:
                 properties[name] = self._value(value, spot)
         return _object_of(properties)
+
+    def _seen_beside(self, node: Mapping[str, Any], owner: str) -> dict[str, Any]:
+        """The fields of this object that the document does not name."""
+        keys = {key for key in UNDOCUMENTED if key.rpartition(".")[0] == owner}
+        keys -= {f"{owner}.{name}" for name in node["properties"]}
+        self.undocumented |= keys
+        return {key.rpartition(".")[2]: UNDOCUMENTED[key].node for key in keys}
 
     def _is_left_out(self, node: Mapping[str, Any], place: Place, *, required: bool) -> bool:
         if place.owner in OMITTED_UNLESS_EXPANDED:
@@ -315,6 +374,7 @@ def summary(derivation: Derivation, text: str) -> str:
             f"{derivation.stream.name}: {len(text.encode()):,} bytes",
             *(f"  open: {key} ({CUT[key]})" for key in sorted(derivation.cut)),
             *(f"  open: {key} (an object inside one of its own kind)" for key in sorted(derivation.recursive)),
+            *(f"  undocumented: {key} (real bodies, {UNDOCUMENTED[key].seen})" for key in sorted(derivation.undocumented)),
             *(f"  without: {key} ({OMITTED_UNLESS_EXPANDED[key]})" for key in sorted(derivation.omitted)),
         ]
     )
@@ -376,9 +436,11 @@ def _note_leftovers(folder: Path, files: Iterable[Path], derivations: Iterable[D
     """Say which files and which lines of the tables are of no use any more; a person deletes them."""
     for file in sorted(set(folder.glob("*.json")) - set(files)):
         print(f"{file.name} belongs to no stream", file=sys.stderr)
-    used = set().union(*(each.omitted | each.expanded | each.cut for each in derivations))
+    used = set().union(*(each.omitted | each.expanded | each.cut | each.undocumented for each in derivations))
     for key in sorted({*OMITTED_UNLESS_EXPANDED, *CUT} - used):
         print(f"{key}, in a table of this tool, is in no stream's document", file=sys.stderr)
+    for key in sorted(UNDOCUMENTED.keys() - used):
+        print(f"{key}, in a table of this tool, is in the document by now or in no stream", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -71,10 +71,10 @@ def test_a_changing_stream_has_two_fields_more() -> None:
 
 
 def test_an_object_keeps_its_fields_in_alphabetical_order_and_is_open() -> None:
-    recurring = {"usage": {"type": "string"}, "count": {"type": "integer"}}
-    schema = derived(price={"recurring": {"anyOf": [ref("recurring")], "nullable": True}}, recurring=recurring)
-    assert schema == {"recurring": objects(count=INTEGER, usage=STRING)}
-    assert list(schema["recurring"]["properties"]) == ["count", "usage"]
+    period = {"usage": {"type": "string"}, "count": {"type": "integer"}}
+    schema = derived(price={"period": {"anyOf": [ref("period")], "nullable": True}}, period=period)
+    assert schema == {"period": objects(count=INTEGER, usage=STRING)}
+    assert list(schema["period"]["properties"]) == ["count", "usage"]
 
 
 def test_an_array_may_hold_nulls() -> None:
@@ -96,8 +96,8 @@ def test_an_expandable_field_needs_no_target_while_it_is_an_id() -> None:
 
 
 def test_an_expanded_field_is_the_object() -> None:
-    schema = derived("product", price={"product": expandable("product")}, product={"name": {"type": "string"}})
-    assert schema == {"product": objects(name=STRING)}
+    schema = derived("coupon", price={"coupon": expandable("coupon")}, coupon={"name": {"type": "string"}})
+    assert schema == {"coupon": objects(name=STRING)}
 
 
 def test_an_expanded_list_of_ids_is_a_list_of_the_objects() -> None:
@@ -106,20 +106,20 @@ def test_an_expanded_list_of_ids_is_a_list_of_the_objects() -> None:
     assert schema == {"discounts": {"type": ["null", "array"], "items": objects(start=INTEGER)}}
 
 
-@pytest.mark.parametrize("deleted", [{}, {"deleted_product": {"id": {"type": "string"}}}], ids=["missing", "present"])
+@pytest.mark.parametrize("deleted", [{}, {"deleted_coupon": {"id": {"type": "string"}}}], ids=["missing", "present"])
 def test_an_expanded_object_may_be_a_deleted_one(deleted: dict[str, Any]) -> None:
-    price = {"product": expandable("product", "deleted_product")}
-    schema = derived("product", price=price, product={"name": {"type": "string"}}, **deleted)
-    assert schema == {"product": objects(deleted=BOOLEAN, name=STRING)}
+    price = {"coupon": expandable("coupon", "deleted_coupon")}
+    schema = derived("coupon", price=price, coupon={"name": {"type": "string"}}, **deleted)
+    assert schema == {"coupon": objects(deleted=BOOLEAN, name=STRING)}
 
 
 def test_a_field_inside_an_expanded_list_is_expanded_by_its_whole_path() -> None:
-    components = {"price": {"parts": list_of("part")}, "part": {"product": expandable("product")}, "product": {}}
+    components = {"price": {"parts": list_of("part")}, "part": {"coupon": expandable("coupon")}, "coupon": {}}
     whole = document(**components)
     whole["components"]["schemas"]["price"]["required"] = ["parts"]
-    stream = Stream("prices", "/v1/prices", frozenset({"parts.data.product"}), changing=False)
+    stream = Stream("prices", "/v1/prices", frozenset({"parts.data.coupon"}), changing=False)
     parts = Derivation(Document(whole), stream).schema()["properties"]["parts"]["properties"]["data"]
-    assert parts["items"] == objects(product=objects())
+    assert parts["items"] == objects(coupon=objects())
 
 
 def test_an_expanded_field_that_the_document_lacks_is_refused() -> None:
@@ -170,6 +170,24 @@ def test_a_nested_list_that_bodies_may_lack_has_to_be_decided_about() -> None:
     with pytest.raises(DerivationError, match=r"price\.uses is a nested list that a body may lack"):
         derived(price={"uses": list_of("use")}, use={})
     assert list(derived("uses", price={"uses": list_of("use")}, use={})) == ["uses"]
+
+
+def test_a_field_that_real_bodies_have_beyond_the_document_is_shown() -> None:
+    assert derived(price={"recurring": ref("recurring")}, recurring={}) == {"recurring": objects(trial_period_days=INTEGER)}
+
+
+def test_a_field_of_a_list_inside_an_object_is_shown_there_alone() -> None:
+    components = {"price": {"invoice": ref("invoice")}, "invoice": {"lines": list_of("line")}, "line": {}}
+    whole = document(**components)
+    whole["components"]["schemas"]["invoice"]["required"] = ["lines"]
+    invoice = Derivation(Document(whole), Stream("prices", "/v1/prices")).schema()["properties"]["invoice"]
+    assert list(invoice["properties"]) == ["lines"]
+    assert invoice["properties"]["lines"]["properties"]["total_count"] == INTEGER
+
+
+def test_what_the_document_says_of_a_field_that_was_seen_is_right() -> None:
+    recurring = {"trial_period_days": {"type": "string"}}
+    assert derived(price={"recurring": ref("recurring")}, recurring=recurring) == {"recurring": objects(trial_period_days=STRING)}
 
 
 def test_a_place_named_in_the_table_ends_open() -> None:
@@ -246,6 +264,11 @@ def test_a_file_of_no_stream_is_pointed_out(arguments: list[str], tmp_path: Path
     (tmp_path / "schemas" / "coins.json").write_text("{}", encoding="utf-8")
     main(arguments)
     assert "coins.json belongs to no stream" in capsys.readouterr().err
+
+
+def test_a_line_of_a_table_that_is_of_no_use_is_pointed_out(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(arguments)
+    assert "product.type, in a table of this tool, is in the document by now or in no stream" in capsys.readouterr().err
 
 
 def test_an_unknown_stream_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

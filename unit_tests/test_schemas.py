@@ -119,6 +119,26 @@ def test_what_a_stream_does_not_ask_for_is_not_shown(stream: str, path: str) -> 
     assert path not in dict(parts_of(schema_of(stream)))
 
 
+@pytest.mark.parametrize(
+    ("stream", "path", "kind"),
+    [
+        ("charges", "$.dispute", "string"),
+        ("charges", "$.source", "object"),
+        ("disputes", "$.balance_transaction", "string"),
+        ("invoices", "$.lines.total_count", "integer"),
+        ("payment_intents", "$.payment_method_options.link.persistent_token", "string"),
+        ("prices", "$.recurring.trial_period_days", "integer"),
+        ("products", "$.attributes[*]", "string"),
+        ("products", "$.tax_details.tax_code", "string"),
+        ("subscriptions", "$.items.data[*].plan.amount", "integer"),
+        ("subscriptions", "$.plan.amount", "integer"),
+        ("subscriptions", "$.quantity", "integer"),
+    ],
+)
+def test_what_real_bodies_have_beyond_the_document_is_shown(stream: str, path: str, kind: str) -> None:
+    assert dict(parts_of(schema_of(stream)))[path]["type"] == ["null", kind]
+
+
 @pytest.mark.parametrize(("stream", "field"), EXPANDED)
 def test_every_field_that_the_manifest_expands_is_an_object_or_a_list_of_them(stream: str, field: str) -> None:
     shown = dict(parts_of(schema_of(stream)))[f"$.{field}"]
