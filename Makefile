@@ -79,7 +79,7 @@ lock: setup ## resolve pyproject.toml's dependencies anew into the lock files
 
 schemas: setup ## derive schemas/ anew: make schemas OPENAPI=path/to/openapi.json
 	@test -n "$(OPENAPI)" || { echo "say which document: make schemas OPENAPI=path/to/openapi.json" >&2; exit 2; }
-	$(BIN)/python tools/derive_schemas.py $(OPENAPI)
+	$(BIN)/python -m tools.derive_schemas $(OPENAPI)
 
 clean: ## remove what the other targets made
 	rm -rf .venv .venv-pyairbyte dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

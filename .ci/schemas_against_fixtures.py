@@ -43,8 +43,8 @@ def main(arguments: list[str]) -> int:
         return 0
     faults = [*faults_of_samples(folder / "fixtures3.json"), *faults_of_recordings(folder / "recorded")]
     print("\n".join(faults) or "the samples and the recorded bodies are admitted by their streams' schemas", flush=True)
-    derive = [sys.executable, str(ROOT / "tools/derive_schemas.py"), str(folder / "openapi.json"), "--check"]
-    outdated = subprocess.run(derive, check=False).returncode
+    derive = [sys.executable, "-m", "tools.derive_schemas", str(folder.absolute() / "openapi.json"), "--check"]
+    outdated = subprocess.run(derive, cwd=ROOT, check=False).returncode
     return 1 if faults or outdated else 0
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tools.derive_schemas import Derivation, DerivationError, Document, Stream, main, rendered, streams_of
+from tools.derive_schemas import Derivation, main, rendered
+from tools.document import DerivationError, Document
+from tools.entries import Stream, streams_of
 
 STRING, INTEGER, BOOLEAN = ({"type": ["null", name]} for name in ("string", "integer", "boolean"))
 OPEN = {"type": ["null", "object"], "additionalProperties": True}
@@ -29,11 +31,14 @@ def list_of(name: str) -> dict[str, Any]:
     return {"type": "object", "properties": {"object": kind, "data": {"type": "array", "items": ref(name)}}}
 
 
+def answering(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"get": {"responses": {"200": {"content": {"application/json": {"schema": schema}}}}}}
+
+
 def document(**components: dict[str, Any]) -> dict[str, Any]:
     """A document with one list, /v1/prices, of `price`; each component is given by its properties."""
-    answer = {"200": {"content": {"application/json": {"schema": list_of("price")}}}}
     schemas = {name: {"type": "object", "properties": properties} for name, properties in components.items()}
-    return {"paths": {"/v1/prices": {"get": {"responses": answer}}}, "components": {"schemas": schemas}}
+    return {"paths": {"/v1/prices": answering(list_of("price"))}, "components": {"schemas": schemas}}
 
 
 def derived(*expand: str, **components: dict[str, Any]) -> dict[str, Any]:
@@ -155,6 +160,100 @@ def test_an_object_inside_one_of_its_own_kind_ends_open() -> None:
     assert schema == {"error": objects(cause=OPEN, code=STRING)}
 
 
+def children(**components: dict[str, Any]) -> dict[str, Any]:
+    """The schema of the children of prices that lie in their field `parts`; `part` is their component."""
+    prices = Stream("prices", "/v1/prices")
+    stream = Stream("parts", "/v1/parts", object="part", parent_field="price", cut_from=((prices, "parts"),))
+    whole = document(**components)
+    whole["components"]["schemas"]["price"]["required"] = ["parts"]
+    return Derivation(Document(whole), stream).schema()
+
+
+def test_children_are_cut_out_of_a_list_inside_their_parent() -> None:
+    schema = children(price={"parts": list_of("part")}, part={"size": {"type": "integer"}})
+    assert schema["properties"] == {
+        "id": {"type": "string"},
+        "is_deleted": BOOLEAN,
+        "price": STRING,
+        "size": INTEGER,
+        "updated": INTEGER,
+    }
+
+
+def test_children_are_cut_out_of_an_array_or_an_object_as_well() -> None:
+    part = {"size": {"type": "integer"}}
+    array = children(price={"parts": {"type": "array", "items": ref("part")}}, part=part)
+    assert array == children(price={"parts": ref("part")}, part=part) == children(price={"parts": list_of("part")}, part=part)
+
+
+def test_a_child_keeps_its_own_field_for_the_parent() -> None:
+    schema = children(price={"parts": list_of("part")}, part={"price": {"type": "integer"}})
+    assert schema["properties"]["price"] == INTEGER
+
+
+def test_of_several_kinds_of_object_in_a_list_the_children_are_one() -> None:
+    several = list_of("part")
+    several["properties"]["data"]["items"] = {"anyOf": [ref("part"), ref("whole")]}
+    components = {"part": {"size": {"type": "integer"}}, "whole": {"weight": {"type": "integer"}}}
+    assert "weight" not in children(price={"parts": several}, **components)["properties"]
+
+
+def test_children_of_several_parents_have_the_fields_of_all() -> None:
+    whole = document(price={"parts": ref("part")}, plan={"part": ref("old_part")}, part={"a": {}}, old_part={"b": {}})
+    for name in ("part", "old_part"):
+        component = whole["components"]["schemas"][name]["properties"]
+        component.update({field: {"type": "string"} for field in component})
+    whole["paths"]["/v1/plans"] = answering(list_of("plan"))
+    parents = ((Stream("prices", "/v1/prices"), "parts"), (Stream("plans", "/v1/plans"), "part"))
+    schema = Derivation(Document(whole), Stream("parts", "/v1/parts", changing=False, cut_from=parents)).schema()
+    assert schema["properties"] == {"a": STRING, "b": STRING, "id": {"type": "string"}}
+
+
+def test_a_child_may_have_its_parent_expanded_further() -> None:
+    prices = Stream("prices", "/v1/prices")
+    stream = Stream("tiers", "/v1/tiers", frozenset({"tiers"}), object="tier", cut_from=((prices, "tiers"),))
+    whole = Document(document(price={"tiers": {"type": "array", "items": ref("tier")}}, tier={"up_to": {"type": "integer"}}))
+    assert Derivation(whole, stream).schema()["properties"]["up_to"] == INTEGER
+    assert "tiers" not in Derivation(whole, prices).schema()["properties"]
+
+
+def test_a_snapshot_is_the_object_that_its_path_answers_with() -> None:
+    whole = document(balance={"object": {"type": "string"}, "pending": {"type": "integer"}})
+    whole["paths"]["/v1/balance"] = answering(ref("balance"))
+    stream = Stream("balance", "/v1/balance", changing=False, kind="snapshot_stream", primary_key=("object",))
+    assert Derivation(Document(whole), stream).schema()["properties"] == {"object": {"type": "string"}, "pending": INTEGER}
+
+
+def test_no_part_of_a_primary_key_may_be_null() -> None:
+    stream = Stream("prices", "/v1/prices", changing=False, primary_key=("plan", "id"))
+    whole = Document(document(price={"plan": {"type": "string"}, "id": {"type": "string"}}))
+    assert Derivation(whole, stream).schema()["properties"] == {"id": {"type": "string"}, "plan": {"type": "string"}}
+
+
+def test_a_path_is_found_whatever_its_placeholder_is_called_and_whatever_it_asks_for() -> None:
+    whole = document(price={}, use={"at": {"type": "integer"}})
+    whole["paths"]["/v1/prices/{price}/uses"] = answering(list_of("use"))
+    stream = Stream("uses", "/v1/prices/{id}/uses?active=true", changing=False)
+    assert Derivation(Document(whole), stream).schema()["properties"] == {"at": INTEGER, "id": {"type": "string"}}
+
+
+def test_what_an_id_refers_to_is_noted_by_its_path() -> None:
+    price = {"product": expandable("product", "deleted_product"), "next": ref("plan")}
+    derivation = Derivation(
+        Document(document(price=price, plan={"by": expandable("user", "app")})), Stream("prices", "/v1/prices")
+    )
+    derivation.schema()
+    assert derivation.references == {"product": ("product",), "next.by": ("app", "user")}
+
+
+def test_what_a_childs_id_refers_to_is_noted_by_its_path_in_the_child() -> None:
+    prices = Stream("prices", "/v1/prices")
+    whole = Document(document(price={"parts": ref("part"), "by": expandable("user")}, part={"of": expandable("plan")}))
+    derivation = Derivation(whole, Stream("parts", "/v1/parts", object="part", cut_from=((prices, "parts"),)))
+    derivation.schema()
+    assert derivation.references == {"of": ("plan",)}
+
+
 def test_a_field_that_bodies_have_only_when_asked_is_left_out() -> None:
     tiers = {"type": "array", "items": {"type": "integer"}}
     assert derived(price={"tiers": tiers}) == {}
@@ -212,25 +311,53 @@ definitions:
   immutable_stream: {$ref: "#/definitions/stream"}
   changing_stream: {$ref: "#/definitions/stream"}
   archived_stream: {$ref: "#/definitions/changing_stream"}
+  child_stream: {$ref: "#/definitions/changing_stream"}
+  walk_stream: {$ref: "#/definitions/changing_stream"}
 streams:
   - {$ref: "#/definitions/archived_stream", $parameters: {name: prices, expand: [tiers]}}
 """
 
 
-def test_a_stream_is_read_from_its_entry_and_kind() -> None:
-    entry = {"$ref": "#/definitions/immutable_stream", "$parameters": {"name": "coins", "path": "/v2/coins"}}
+def streams_with(kind: str, **parameters: Any) -> list[Stream]:
+    """The streams of the manifest above with one more."""
     manifest = yaml.safe_load(MANIFEST)
-    manifest["streams"].append(entry)
-    assert streams_of(manifest) == [
-        Stream("prices", "/v1/prices", frozenset({"tiers"}), changing=True),
-        Stream("coins", "/v2/coins", frozenset(), changing=False),
-    ]
+    manifest["streams"].append({"$ref": f"#/definitions/{kind}", "$parameters": parameters})
+    return streams_of(manifest)
+
+
+PRICES = Stream("prices", "/v1/prices", frozenset({"tiers"}), changing=True)
+
+
+def test_a_stream_is_read_from_its_entry_and_kind() -> None:
+    coins = Stream("coins", "/v2/coins", frozenset(), changing=False, kind="immutable_stream")
+    assert streams_with("immutable_stream", name="coins", path="/v2/coins") == [PRICES, coins]
+
+
+def test_children_are_read_with_their_parents() -> None:
+    entry = {"name": "tiers", "object": "tier", "parent": "prices", "from": "tiers", "parent_field": "price"}
+    tiers = streams_with("child_stream", **entry, primary_key=["price", "id"])[1]
+    assert (tiers.cut_from, tiers.parent_field, tiers.primary_key) == (((PRICES, "tiers"),), "price", ("price", "id"))
+
+
+def test_children_of_no_stream_are_refused() -> None:
+    with pytest.raises(DerivationError, match="tiers is cut out of coins, which is no stream"):
+        streams_with("child_stream", name="tiers", parent="coins", **{"from": "tiers"})
+
+
+def test_what_is_walked_to_has_the_path_of_the_walk() -> None:
+    uses = streams_with("walk_stream", name="uses", parent="prices", walk={"path": "/v1/prices/{id}/uses"})[1]
+    assert (uses.path, uses.cut_from) == ("/v1/prices/{id}/uses", ())
+
+
+@pytest.mark.parametrize("cursor", ["created", None])
+def test_a_stream_with_another_cursor_than_updated_shows_no_changes(cursor: str | None) -> None:
+    assert not streams_with("walk_stream", name="uses", cursor=cursor)[1].changing
+    assert streams_with("walk_stream", name="uses")[1].changing
 
 
 def test_a_stream_of_another_kind_is_refused() -> None:
-    entry = {"$ref": "#/definitions/stream", "$parameters": {"name": "coins"}}
-    with pytest.raises(DerivationError, match="coins is neither a changing_stream nor an immutable_stream"):
-        streams_of({"definitions": {"stream": {}}, "streams": [entry]})
+    with pytest.raises(DerivationError, match="coins is of no kind of stream that is known here: changing_stream, "):
+        streams_with("stream", name="coins")
 
 
 @pytest.fixture
