@@ -13,8 +13,14 @@ PIP := $(BIN)/python $(PIP_QUIETLY)
 INSTALL_LOCKED := install --no-deps --require-hashes -r
 PYTEST := $(BIN)/python -m pytest
 
+# `make stream` is told the path of a list, in the variable that says where programs are.
+ifeq ($(origin PATH),command line)
+LIST := $(PATH)
+override PATH := /usr/local/bin:/usr/bin:/bin
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough pyairbyte-test lint bench build image image-test image-sizes lock schemas clean
+.PHONY: help setup demo test thorough pyairbyte-test lint bench build image image-test image-sizes lock schemas stream clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +86,10 @@ lock: setup ## resolve pyproject.toml's dependencies anew into the lock files
 schemas: setup ## derive schemas/ anew: make schemas OPENAPI=path/to/openapi.json
 	@test -n "$(OPENAPI)" || { echo "say which document: make schemas OPENAPI=path/to/openapi.json" >&2; exit 2; }
 	$(BIN)/python -m tools.derive_schemas $(OPENAPI)
+
+stream: setup ## add a stream: make stream PATH=/v1/tax_rates OPENAPI=path/to/openapi.json [STREAM=tax_rates]
+	@test -n "$(LIST)" -a -n "$(OPENAPI)" || { echo "say which list, and where Stripe's document is: make help" >&2; exit 2; }
+	$(BIN)/python -m tools.add_stream $(OPENAPI) $(LIST) $(if $(STREAM),--name $(STREAM))
 
 clean: ## remove what the other targets made
 	rm -rf .venv .venv-pyairbyte dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

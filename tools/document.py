@@ -23,9 +23,9 @@ class Document:
     """
 
     def __init__(self, document: Node) -> None:
+        self._document = document
         self._paths: dict[str, Node] = {_plain(path): node["get"] for path, node in document["paths"].items() if "get" in node}
         self._components: Mapping[str, Node] = document["components"]["schemas"]
-        self.version: str = document.get("info", {}).get("version", "")
 
     @classmethod
     def from_file(cls, file: Path) -> Document:
@@ -41,10 +41,32 @@ class Document:
 
     def object_at(self, path: str) -> Node:
         """What `path` answers with: a `$ref` to a component."""
-        try:
-            return self._answer(path)
-        except KeyError as missing:
-            raise DerivationError(f"the document has nothing at {path} ({missing} is missing)") from missing
+        if _plain(path) not in self._paths:
+            raise DerivationError(f"the document has nothing at {path}")
+        return self._answer(path)
+
+    def lists(self) -> Iterator[str]:
+        """The paths of all lists."""
+        for path, node in self._document["paths"].items():
+            if "get" in node and is_list(self._answer(path)):
+                yield path
+
+    def parameters_of(self, path: str) -> dict[str, bool]:
+        """What a list may be asked for besides its pages and expansions, each with whether it has to be."""
+        paging = {"expand", "limit", "starting_after", "ending_before"}
+        parameters = self._paths[_plain(path)].get("parameters", ())
+        return {each["name"]: each.get("required", False) for each in parameters if each["name"] not in paging}
+
+    def event_types(self) -> list[str]:
+        """Every type of event: those that a webhook endpoint may be made for."""
+        if "x-event-types" in self._document:
+            return sorted(self._document["x-event-types"])
+        body = self._document["paths"]["/v1/webhook_endpoints"]["post"]["requestBody"]["content"]
+        types = body["application/x-www-form-urlencoded"]["schema"]["properties"]["enabled_events"]["items"]["enum"]
+        return sorted(set(types) - {"*"})
+
+    def has_component(self, name: str) -> bool:
+        return name in self._components
 
     def component(self, name: str) -> Node:
         if name not in self._components:
@@ -52,7 +74,8 @@ class Document:
         return self._components[name]
 
     def _answer(self, path: str) -> Node:
-        answer: Node = self._paths[_plain(path)]["responses"]["200"]["content"]["application/json"]["schema"]
+        content = self._paths[_plain(path)]["responses"]["200"]["content"]
+        answer: Node = content.get("application/json", {}).get("schema", {})
         return answer
 
 
