@@ -83,9 +83,10 @@ lock: setup ## resolve pyproject.toml's dependencies anew into the lock files
 	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--no-strip-extras integration_tests/pyairbyte/requirements.in -o integration_tests/pyairbyte/requirements.lock
 
-schemas: setup ## derive schemas/ anew: make schemas OPENAPI=path/to/openapi.json
+schemas: setup ## derive schemas/ and docs/schema/ anew: make schemas OPENAPI=path/to/openapi.json
 	@test -n "$(OPENAPI)" || { echo "say which document: make schemas OPENAPI=path/to/openapi.json" >&2; exit 2; }
 	$(BIN)/python -m tools.derive_schemas $(OPENAPI)
+	$(BIN)/python -m tools.schema_pages
 
 stream: setup ## add a stream: make stream PATH=/v1/tax_rates OPENAPI=path/to/openapi.json [STREAM=tax_rates]
 	@test -n "$(LIST)" -a -n "$(OPENAPI)" || { echo "say which list, and where Stripe's document is: make help" >&2; exit 2; }

@@ -31,6 +31,9 @@ from tools.field_tables import CUT, OMITTED_UNLESS_EXPANDED, SENT_UNASKED, UNDOC
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Which objects the columns of each stream refer to, by the column's path; beside the schemas, which have no place for it.
+REFERENCES = Path("tools/references.json")
+
 Schema = dict[str, Any]
 
 OPEN_OBJECT: Schema = {"type": ["null", "object"], "additionalProperties": True}
@@ -69,8 +72,8 @@ class Derivation:
     """The schema of one stream's records. A new one for each stream: it notes what it left out on the way.
 
     `omitted`, `expanded`, `cut` and `undocumented` hold keys of the tables, `recursive` the other places that end open,
-    `references` the components that an id refers to, by its path. `only` is a field of several kinds of object and the
-    kind that counts.
+    `references` the components that an id refers to, or that stand there whole, by their path. `only` is a field of several
+    kinds of object and the kind that counts.
     """
 
     document: Document
@@ -150,14 +153,21 @@ class Derivation:
         if name in place.within:
             self.recursive.add(place.owner)
             return OPEN_OBJECT
-        return self._object(self.document.component(name), place.component(name))
+        component = self.document.component(name)
+        if place.path and {"id", "object"} <= component.get("properties", {}).keys():
+            self._refer(place, [name])
+        return self._object(component, place.component(name))
+
+    def _refer(self, place: Place, components: Iterable[str]) -> None:
+        names = {name for name in components if not name.startswith("deleted_")}
+        self.references[str(place)] = tuple(sorted(names | set(self.references.get(str(place), ()))))
 
     def _expandable(self, node: Node, place: Place) -> Schema:
         """An id, unless the stream asks for the object."""
         targets = list(variants_of(node["x-expansionResources"]))
         if self._asks_for(place):
             return self._union(targets, place)
-        self.references[str(place)] = tuple(sorted(name for name in map(name_of, targets) if not name.startswith("deleted_")))
+        self._refer(place, map(name_of, targets))
         return {"type": ["null", "string"]}
 
     def _union(self, variants: Iterable[Node], place: Place) -> Schema:
@@ -286,6 +296,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if a file is not up to date")
     parser.add_argument("--manifest", type=Path, default=ROOT / "manifest.yaml")
     parser.add_argument("--schemas", type=Path, default=ROOT / "schemas", metavar="FOLDER")
+    parser.add_argument("--references", type=Path, default=ROOT / REFERENCES, metavar="JSON")
     options = parser.parse_args(arguments)
     try:
         return _run(options)
@@ -305,17 +316,26 @@ def _run(options: argparse.Namespace) -> int:
     if not options.stream:
         _note_leftovers(options.schemas, texts, derivations)
     if options.check:
-        return _check(texts)
+        return _check(texts | _references(options, derivations))
     for derivation, (file, text) in zip(derivations, texts.items(), strict=True):
         file.write_text(text, encoding="utf-8")
         print(summary(derivation, text))
+    for file, text in _references(options, derivations).items():
+        file.write_text(text, encoding="utf-8")
     return 0
+
+
+def _references(options: argparse.Namespace, derivations: Iterable[Derivation]) -> dict[Path, str]:
+    """The file of references, which is of all streams or not written."""
+    if options.stream:
+        return {}
+    return {options.references: rendered({each.stream.name: dict(sorted(each.references.items())) for each in derivations})}
 
 
 def _check(texts: Mapping[Path, str]) -> int:
     changes = list(filter(None, (difference(file, text) for file, text in texts.items())))
     sys.stdout.write("".join(changes))
-    print(f"{len(texts) - len(changes)} of {len(texts)} schemas are up to date")
+    print(f"{len(texts) - len(changes)} of {len(texts)} files are up to date")
     return 1 if changes else 0
 
 

@@ -24,20 +24,26 @@ CURSORS = {
 class Stream:
     """A stream as its manifest entry has it. `expand` is written as Stripe's `expand[]`, without `data.`.
 
+    `parents` are the streams of which its objects are children, `parent_field` is the column that holds the parent's id.
     `cut_from` names, for children that are cut out of their parents' pages, each parent with the field that holds them; of
-    such a field that holds several kinds of object, those of the kind `object` are the stream's. `parent_field` is the
-    column that holds the parent's id.
+    such a field that holds several kinds of object, those of the kind `object` are the stream's.
     """
 
     name: str
     path: str
     expand: frozenset[str] = frozenset()
-    changing: bool = True
     kind: str = "changing_stream"
     object: str = ""
     primary_key: tuple[str, ...] = ("id",)
+    cursor: str | None = "updated"
     parent_field: str = ""
+    parents: tuple[str, ...] = ()
     cut_from: tuple[tuple[Stream, str], ...] = ()
+
+    @property
+    def changing(self) -> bool:
+        """Whether its records show changes and deletions."""
+        return self.cursor == "updated"
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any], definitions: Mapping[str, Any]) -> Stream:
@@ -50,11 +56,12 @@ class Stream:
             name=name,
             path=path,
             expand=frozenset(parameters.get("expand", ())),
-            changing=parameters.get("cursor", CURSORS[kind]) == "updated",
             kind=kind,
             object=parameters.get("object", ""),
             primary_key=(key,) if isinstance(key, str) else tuple(key),
+            cursor=parameters.get("cursor", CURSORS[kind]),
             parent_field=parameters.get("parent_field", ""),
+            parents=tuple(parameters.get("parents") or filter(None, [parameters.get("parent")])),
         )
 
 

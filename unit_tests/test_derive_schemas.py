@@ -43,7 +43,7 @@ def document(**components: dict[str, Any]) -> dict[str, Any]:
 
 def derived(*expand: str, **components: dict[str, Any]) -> dict[str, Any]:
     """The properties of the schema of prices, without the `id` that every schema has."""
-    stream = Stream("prices", "/v1/prices", frozenset(expand), changing=False)
+    stream = Stream("prices", "/v1/prices", frozenset(expand), cursor=None)
     properties: dict[str, Any] = Derivation(Document(document(**components)), stream).schema()["properties"]
     return {name: value for name, value in properties.items() if name != "id"}
 
@@ -71,7 +71,7 @@ def test_the_id_alone_is_never_null() -> None:
 
 
 def test_a_changing_stream_has_two_fields_more() -> None:
-    schema = Derivation(Document(document(price={})), Stream("prices", "/v1/prices", changing=True)).schema()
+    schema = Derivation(Document(document(price={})), Stream("prices", "/v1/prices")).schema()
     assert schema["properties"] == {"id": {"type": "string"}, "is_deleted": BOOLEAN, "updated": INTEGER}
 
 
@@ -122,7 +122,7 @@ def test_a_field_inside_an_expanded_list_is_expanded_by_its_whole_path() -> None
     components = {"price": {"parts": list_of("part")}, "part": {"coupon": expandable("coupon")}, "coupon": {}}
     whole = document(**components)
     whole["components"]["schemas"]["price"]["required"] = ["parts"]
-    stream = Stream("prices", "/v1/prices", frozenset({"parts.data.coupon"}), changing=False)
+    stream = Stream("prices", "/v1/prices", frozenset({"parts.data.coupon"}), cursor=None)
     parts = Derivation(Document(whole), stream).schema()["properties"]["parts"]["properties"]["data"]
     assert parts["items"] == objects(coupon=objects())
 
@@ -205,7 +205,7 @@ def test_children_of_several_parents_have_the_fields_of_all() -> None:
         component.update({field: {"type": "string"} for field in component})
     whole["paths"]["/v1/plans"] = answering(list_of("plan"))
     parents = ((Stream("prices", "/v1/prices"), "parts"), (Stream("plans", "/v1/plans"), "part"))
-    schema = Derivation(Document(whole), Stream("parts", "/v1/parts", changing=False, cut_from=parents)).schema()
+    schema = Derivation(Document(whole), Stream("parts", "/v1/parts", cursor=None, cut_from=parents)).schema()
     assert schema["properties"] == {"a": STRING, "b": STRING, "id": {"type": "string"}}
 
 
@@ -220,12 +220,12 @@ def test_a_child_may_have_its_parent_expanded_further() -> None:
 def test_a_snapshot_is_the_object_that_its_path_answers_with() -> None:
     whole = document(balance={"object": {"type": "string"}, "pending": {"type": "integer"}})
     whole["paths"]["/v1/balance"] = answering(ref("balance"))
-    stream = Stream("balance", "/v1/balance", changing=False, kind="snapshot_stream", primary_key=("object",))
+    stream = Stream("balance", "/v1/balance", cursor=None, kind="snapshot_stream", primary_key=("object",))
     assert Derivation(Document(whole), stream).schema()["properties"] == {"object": {"type": "string"}, "pending": INTEGER}
 
 
 def test_no_part_of_a_primary_key_may_be_null() -> None:
-    stream = Stream("prices", "/v1/prices", changing=False, primary_key=("plan", "id"))
+    stream = Stream("prices", "/v1/prices", cursor=None, primary_key=("plan", "id"))
     whole = Document(document(price={"plan": {"type": "string"}, "id": {"type": "string"}}))
     assert Derivation(whole, stream).schema()["properties"] == {"id": {"type": "string"}, "plan": {"type": "string"}}
 
@@ -233,7 +233,7 @@ def test_no_part_of_a_primary_key_may_be_null() -> None:
 def test_a_path_is_found_whatever_its_placeholder_is_called_and_whatever_it_asks_for() -> None:
     whole = document(price={}, use={"at": {"type": "integer"}})
     whole["paths"]["/v1/prices/{price}/uses"] = answering(list_of("use"))
-    stream = Stream("uses", "/v1/prices/{id}/uses?active=true", changing=False)
+    stream = Stream("uses", "/v1/prices/{id}/uses?active=true", cursor=None)
     assert Derivation(Document(whole), stream).schema()["properties"] == {"at": INTEGER, "id": {"type": "string"}}
 
 
@@ -244,6 +244,15 @@ def test_what_an_id_refers_to_is_noted_by_its_path() -> None:
     )
     derivation.schema()
     assert derivation.references == {"product": ("product",), "next.by": ("app", "user")}
+
+
+def test_an_object_that_stands_there_whole_is_noted_as_well() -> None:
+    derivation = Derivation(
+        Document(document(price={"plan": ref("plan")}, plan={"id": {"type": "string"}, "object": {"type": "string"}})),
+        Stream("prices", "/v1/prices"),
+    )
+    derivation.schema()
+    assert derivation.references == {"plan": ("plan",)}
 
 
 def test_what_a_childs_id_refers_to_is_noted_by_its_path_in_the_child() -> None:
@@ -325,11 +334,11 @@ def streams_with(kind: str, **parameters: Any) -> list[Stream]:
     return streams_of(manifest)
 
 
-PRICES = Stream("prices", "/v1/prices", frozenset({"tiers"}), changing=True)
+PRICES = Stream("prices", "/v1/prices", frozenset({"tiers"}))
 
 
 def test_a_stream_is_read_from_its_entry_and_kind() -> None:
-    coins = Stream("coins", "/v2/coins", frozenset(), changing=False, kind="immutable_stream")
+    coins = Stream("coins", "/v2/coins", frozenset(), cursor="created", kind="immutable_stream")
     assert streams_with("immutable_stream", name="coins", path="/v2/coins") == [PRICES, coins]
 
 
@@ -360,19 +369,31 @@ def test_a_stream_of_another_kind_is_refused() -> None:
         streams_with("stream", name="coins")
 
 
+FILES = {"manifest": "manifest.yaml", "schemas": "schemas", "references": "references.json"}
+
+
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
     tiers = {"type": "array", "items": {"type": "integer"}}
     (tmp_path / "spec3.json").write_text(json.dumps(document(price={"tiers": tiers})), encoding="utf-8")
     (tmp_path / "manifest.yaml").write_text(MANIFEST, encoding="utf-8")
     (tmp_path / "schemas").mkdir()
-    return [str(tmp_path / "spec3.json"), f"--manifest={tmp_path}/manifest.yaml", f"--schemas={tmp_path}/schemas"]
+    paths = [f"--{name}={tmp_path / file}" for name, file in FILES.items()]
+    return [str(tmp_path / "spec3.json"), *paths]
 
 
 def test_what_was_written_is_up_to_date(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 0
     assert main([*arguments, "--check"]) == 0
-    assert capsys.readouterr().out.endswith("1 of 1 schemas are up to date\n")
+    assert capsys.readouterr().out.endswith("2 of 2 files are up to date\n")
+
+
+def test_what_ids_refer_to_is_written_beside_the_schemas(arguments: list[str], tmp_path: Path) -> None:
+    components = {"price": {"product": expandable("product"), "tiers": ref("tier")}, "tier": {"by": expandable("user")}}
+    (tmp_path / "spec3.json").write_text(json.dumps(document(**components)), encoding="utf-8")
+    main(arguments)
+    references = json.loads((tmp_path / "references.json").read_text(encoding="utf-8"))
+    assert references == {"prices": {"product": ["product"], "tiers.by": ["user"]}}
 
 
 def test_a_check_shows_what_would_change_and_changes_nothing(
