@@ -13,8 +13,14 @@ PIP := $(BIN)/python $(PIP_QUIETLY)
 INSTALL_LOCKED := install --no-deps --require-hashes -r
 PYTEST := $(BIN)/python -m pytest
 
+# `make stream` is told the path of a list, in the variable that says where programs are.
+ifeq ($(origin PATH),command line)
+LIST := $(PATH)
+override PATH := /usr/local/bin:/usr/bin:/bin
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough pyairbyte-test lint bench build image image-test image-sizes lock schemas clean
+.PHONY: help setup demo test thorough pyairbyte-test lint bench build image image-test image-sizes lock schemas stream clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,9 +83,14 @@ lock: setup ## resolve pyproject.toml's dependencies anew into the lock files
 	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--no-strip-extras integration_tests/pyairbyte/requirements.in -o integration_tests/pyairbyte/requirements.lock
 
-schemas: setup ## derive schemas/ anew: make schemas OPENAPI=path/to/openapi.json
+schemas: setup ## derive schemas/ and docs/schema/ anew: make schemas OPENAPI=path/to/openapi.json
 	@test -n "$(OPENAPI)" || { echo "say which document: make schemas OPENAPI=path/to/openapi.json" >&2; exit 2; }
-	$(BIN)/python tools/derive_schemas.py $(OPENAPI)
+	$(BIN)/python -m tools.derive_schemas $(OPENAPI)
+	$(BIN)/python -m tools.schema_pages
+
+stream: setup ## add a stream: make stream PATH=/v1/tax_rates OPENAPI=path/to/openapi.json [STREAM=tax_rates]
+	@test -n "$(LIST)" -a -n "$(OPENAPI)" || { echo "say which list, and where Stripe's document is: make help" >&2; exit 2; }
+	$(BIN)/python -m tools.add_stream $(OPENAPI) $(LIST) $(if $(STREAM),--name $(STREAM))
 
 clean: ## remove what the other targets made
 	rm -rf .venv .venv-pyairbyte dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

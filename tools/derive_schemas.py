@@ -3,12 +3,13 @@
 Run it again when the manifest's Stripe-Version moves, with the document of that version
 (`spec3.json` in https://github.com/stripe/openapi):
 
-    python tools/derive_schemas.py spec3.json            # write schemas/
-    python tools/derive_schemas.py spec3.json --check    # say what would change, exit 1 if anything would
+    python -m tools.derive_schemas spec3.json            # write schemas/
+    python -m tools.derive_schemas spec3.json --check    # say what would change, exit 1 if anything would
 
 What a stream is, and which fields it has expanded, is read from the manifest. Types and structure are taken over,
 nothing else: Stripe's prose, its enums (a monthly release may add a value), its lengths and its `required` (bodies
-lack some of those) are left behind. Everything but the record's own `id` may be null, and every object is open.
+lack some of those) are left behind. What real bodies have beyond the document stands in a table here. Everything but
+the record's own `id` may be null, and every object is open.
 """
 
 from __future__ import annotations
@@ -18,46 +19,22 @@ import difflib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tools.document import DerivationError, Document, Node, is_list, name_of, variants_of
+from tools.entries import Stream, streams_of
+from tools.field_tables import CUT, OMITTED_UNLESS_EXPANDED, SENT_UNASKED, UNDOCUMENTED
+
 ROOT = Path(__file__).resolve().parent.parent
 
+# Which objects the columns of each stream refer to, by the column's path; beside the schemas, which have no place for it.
+REFERENCES = Path("tools/references.json")
+
 Schema = dict[str, Any]
-
-# Fields that a body has only when they are asked for, by the OpenAPI component that owns them, and why a stream that
-# does not ask for them does well without. A stream asks with `expand` in its manifest entry. The document does not
-# mark such fields; a nested list that may be absent is always one, and the tool refuses one that is not named here.
-OMITTED_UNLESS_EXPANDED = {
-    "charge.refunds": "the refunds stream has them; charges ask for them",
-    "coupon.applies_to": "asked for by coupons; elsewhere a coupon is its id",
-    "coupon.currency_options": "asked for by coupons; elsewhere a coupon is its id",
-    "customer.cash_balance": "another object, with a permission of its own",
-    "customer.invoice_credit_balance": "follows from the customer's balance transactions, changes without an event",
-    "customer.sources": "other objects, with a permission of their own; default_source names the one in use",
-    "customer.subscriptions": "the subscriptions stream has them",
-    "customer.tax": "where Stripe takes the customer to be, computed at each reading, changes without an event",
-    "customer.tax_ids": "other objects, with a permission of their own",
-    "invoice.confirmation_secret": "a secret that lets its holder pay the invoice",
-    "invoice.payments": "asked for by invoices; elsewhere an invoice is its id",
-    "invoices_resource_shipping_cost.taxes": "amount_tax is their sum; asked for by no stream",
-    "payment_flows_amount_details.line_items": "other objects, a list of their own under each PaymentIntent",
-    "plan.tiers": "asked for by plans",
-    "price.currency_options": "asked for by prices; inside another object the prices stream has them",
-    "price.tiers": "asked for by prices; inside another object the prices stream has them",
-}
-
-# Places that end in an open object, by component and field, and why. An object inside one of its own kind ends so
-# without being named here, and so does one whose keys are data (metadata, currency_options). All else is whole.
-CUT = {
-    "api_errors.payment_intent": "a copy of another object as it stood when the payment failed",
-    "api_errors.setup_intent": "a copy of another object as it stood when the payment failed",
-    "api_errors.source": "one of three kinds of object, of payment methods that Stripe has retired",
-    "payment_method_card.generated_from": "how a card was made from an earlier payment, a charge's details in small",
-}
 
 OPEN_OBJECT: Schema = {"type": ["null", "object"], "additionalProperties": True}
 
@@ -66,68 +43,6 @@ ADDED_TO_CHANGING: dict[str, Schema] = {
     "updated": {"type": ["null", "integer"]},
     "is_deleted": {"type": ["null", "boolean"]},
 }
-
-
-class DerivationError(Exception):
-    """The document or the manifest holds something that a person has to decide; the message says what."""
-
-
-@dataclass(frozen=True)
-class Stream:
-    """A stream as its manifest entry has it. `expand` is written as Stripe's `expand[]`, without `data.`."""
-
-    name: str
-    path: str
-    expand: frozenset[str] = frozenset()
-    changing: bool = True
-
-    @classmethod
-    def from_entry(cls, entry: Mapping[str, Any], definitions: Mapping[str, Any]) -> Stream:
-        parameters = entry["$parameters"]
-        name = parameters["name"]
-        return cls(
-            name=name,
-            path=parameters.get("path", f"/v1/{name}"),
-            expand=frozenset(parameters.get("expand", ())),
-            changing=_kind(entry, definitions) == "changing_stream",
-        )
-
-
-def _kind(entry: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
-    """The first of the two kinds of stream that the entry's ladder of `$ref`s comes by."""
-    step = entry
-    while kind := _name(step):
-        if kind in ("changing_stream", "immutable_stream"):
-            return kind
-        step = definitions.get(kind, {})
-    raise DerivationError(f"{entry['$parameters']['name']} is neither a changing_stream nor an immutable_stream")
-
-
-def streams_of(manifest: Mapping[str, Any]) -> list[Stream]:
-    """The manifest's streams, in its order."""
-    return [Stream.from_entry(entry, manifest["definitions"]) for entry in manifest["streams"]]
-
-
-class Document:
-    """Stripe's OpenAPI document, whole or cut down to the components that the streams need."""
-
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self._paths: Mapping[str, Any] = document["paths"]
-        self._components: Mapping[str, Any] = document["components"]["schemas"]
-
-    def listed_at(self, path: str) -> str:
-        """The name of the component that the list endpoint `path` lists."""
-        try:
-            content = self._paths[path]["get"]["responses"]["200"]["content"]["application/json"]
-            return _name(content["schema"]["properties"]["data"]["items"])
-        except KeyError as missing:
-            raise DerivationError(f"the document has no list at {path} ({missing} is missing)") from missing
-
-    def component(self, name: str) -> Mapping[str, Any]:
-        if name not in self._components:
-            raise DerivationError(f"the document has no component {name}")
-        component: Mapping[str, Any] = self._components[name]
-        return component
 
 
 @dataclass(frozen=True)
@@ -156,29 +71,32 @@ class Place:
 class Derivation:
     """The schema of one stream's records. A new one for each stream: it notes what it left out on the way.
 
-    `omitted`, `cut` and `expanded` hold keys of the two tables above, `recursive` the other places that end open.
+    `omitted`, `expanded`, `cut` and `undocumented` hold keys of the tables, `recursive` the other places that end open,
+    `references` the components that an id refers to, or that stand there whole, by their path. `only` is a field of several
+    kinds of object and the kind that counts.
     """
 
     document: Document
     stream: Stream
+    only: tuple[str, str] = ("", "")
     omitted: set[str] = field(default_factory=set)
     expanded: set[str] = field(default_factory=set)
     cut: set[str] = field(default_factory=set)
+    undocumented: set[str] = field(default_factory=set)
     recursive: set[str] = field(default_factory=set)
+    references: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _granted: set[str] = field(default_factory=set)
 
     def schema(self) -> Schema:
         """The whole schema. Raises `DerivationError` for a field to expand that is not there or not expandable."""
-        component = self.document.listed_at(self.stream.path)
-        properties = self._component(component, Place())["properties"]
+        node = self._cut_out() if self.stream.cut_from else self._whole()
+        properties = dict(node["properties"])
+        if self.stream.parent_field:
+            properties.setdefault(self.stream.parent_field, {"type": ["null", "string"]})
         if self.stream.changing:
             properties |= ADDED_TO_CHANGING
-        properties["id"] = {"type": "string"}
-        if unknown := self.stream.expand - self._granted:
-            raise DerivationError(
-                f"{self.stream.name} expands {', '.join(sorted(unknown))}, which is neither expandable in the document"
-                " nor named in OMITTED_UNLESS_EXPANDED"
-            )
+        for name in self.stream.primary_key:
+            properties[name] = {"type": "string"}
         return {
             "$schema": "http://json-schema.org/draft-07/schema#",
             "type": "object",
@@ -186,13 +104,42 @@ class Derivation:
             "properties": dict(sorted(properties.items())),
         }
 
-    def _value(self, node: Mapping[str, Any], place: Place) -> Schema:
+    def _whole(self) -> Schema:
+        """The object that the stream's endpoint lists, or answers with."""
+        path = self.stream.path
+        single = self.stream.kind == "snapshot_stream"
+        schema = self._value(self.document.object_at(path) if single else self.document.items_at(path), Place())
+        if unknown := self.stream.expand - self._granted:
+            raise DerivationError(
+                f"{self.stream.name} expands {', '.join(sorted(unknown))}, which is neither expandable in the document"
+                " nor named in OMITTED_UNLESS_EXPANDED"
+            )
+        return schema
+
+    def _cut_out(self) -> Schema:
+        """The objects inside the parents' records, in the shape that they have there."""
+        cuts = []
+        for parent, name in self.stream.cut_from:
+            asking = replace(parent, expand=parent.expand | self.stream.expand)
+            around = Derivation(self.document, asking, only=(name, self.stream.object))
+            schema = around._whole()
+            prefix = f"{name}."
+            for step in name.split("."):
+                schema = schema["properties"][step]
+            if "data" in schema.get("properties", ()):
+                schema, prefix = schema["properties"]["data"], f"{name}.data."
+            cuts.append(schema.get("items", schema))
+            inside = {path: names for path, names in around.references.items() if path.startswith(prefix)}
+            self.references |= {path.removeprefix(prefix): names for path, names in inside.items()}
+        return _merged(cuts)
+
+    def _value(self, node: Node, place: Place) -> Schema:
         if "$ref" in node:
-            return self._component(_name(node), place)
+            return self._component(name_of(node), place)
         if "x-expansionResources" in node:
             return self._expandable(node, place)
-        if variants := node.get("anyOf", node.get("oneOf")):
-            return self._union(variants, place)
+        if "anyOf" in node or "oneOf" in node:
+            return self._union(variants_of(node), place)
         match node.get("type"):
             case "object":
                 return self._object(node, place)
@@ -206,31 +153,43 @@ class Derivation:
         if name in place.within:
             self.recursive.add(place.owner)
             return OPEN_OBJECT
-        return self._object(self.document.component(name), place.component(name))
+        component = self.document.component(name)
+        if place.path and {"id", "object"} <= component.get("properties", {}).keys():
+            self._refer(place, [name])
+        return self._object(component, place.component(name))
 
-    def _expandable(self, node: Mapping[str, Any], place: Place) -> Schema:
+    def _refer(self, place: Place, components: Iterable[str]) -> None:
+        names = {name for name in components if not name.startswith("deleted_")}
+        self.references[str(place)] = tuple(sorted(names | set(self.references.get(str(place), ()))))
+
+    def _expandable(self, node: Node, place: Place) -> Schema:
         """An id, unless the stream asks for the object."""
-        if not self._asks_for(place):
-            return {"type": ["null", "string"]}
-        return self._union(node["x-expansionResources"]["oneOf"], place)
+        targets = list(variants_of(node["x-expansionResources"]))
+        if self._asks_for(place):
+            return self._union(targets, place)
+        self._refer(place, map(name_of, targets))
+        return {"type": ["null", "string"]}
 
-    def _union(self, variants: Iterable[Mapping[str, Any]], place: Place) -> Schema:
+    def _union(self, variants: Iterable[Node], place: Place) -> Schema:
         """What admits each of the variants, but for those that a publishable key alone is shown (`..._client`)."""
+        name, kind = self.only
+        if str(place) in (name, f"{name}.data"):
+            variants = [variant for variant in variants if name_of(variant) in (kind, "")]
         schemas = []
         for variant in variants:
-            if _name(variant).startswith("deleted_"):
+            if name_of(variant).startswith("deleted_"):
                 # A deleted object has a flag more and some fields less.
                 schemas.append(_object_of({"deleted": {"type": ["null", "boolean"]}}))
-            elif not _name(variant).endswith("_client"):
+            elif not name_of(variant).endswith("_client"):
                 schemas.append(self._value(variant, place))
         return _merged(schemas)
 
-    def _object(self, node: Mapping[str, Any], place: Place) -> Schema:
+    def _object(self, node: Node, place: Place) -> Schema:
         """Keys that are data (metadata, currencies) make an open object: what has names has properties."""
         if "properties" not in node:
             return OPEN_OBJECT
         properties = {}
-        for name, value in node["properties"].items():
+        for name, value in (self._seen_beside(node, place.owner) | node["properties"]).items():
             spot = place.field(name)
             if self._is_left_out(value, spot, required=name in node.get("required", ())):
                 continue
@@ -241,15 +200,22 @@ class Derivation:
                 properties[name] = self._value(value, spot)
         return _object_of(properties)
 
-    def _is_left_out(self, node: Mapping[str, Any], place: Place, *, required: bool) -> bool:
+    def _seen_beside(self, node: Node, owner: str) -> dict[str, Any]:
+        """The fields of this object that the document does not name."""
+        keys = {key for key in UNDOCUMENTED if key.rpartition(".")[0] == owner}
+        keys -= {f"{owner}.{name}" for name in node["properties"]}
+        self.undocumented |= keys
+        return {key.rpartition(".")[2]: UNDOCUMENTED[key].node for key in keys}
+
+    def _is_left_out(self, node: Node, place: Place, *, required: bool) -> bool:
         if place.owner in OMITTED_UNLESS_EXPANDED:
             asked = self._asks_for(place)
             (self.expanded if asked else self.omitted).add(place.owner)
             return not asked
-        if _is_list(node) and not required and not self._asks_for(place):
+        if is_list(node) and not required and place.owner not in SENT_UNASKED and not self._asks_for(place):
             raise DerivationError(
                 f"{place.owner} is a nested list that a body may lack: have the stream expand it,"
-                " or name it in OMITTED_UNLESS_EXPANDED with the reason"
+                " or name it in OMITTED_UNLESS_EXPANDED or SENT_UNASKED with the reason"
             )
         return False
 
@@ -257,16 +223,6 @@ class Derivation:
         asked = {path for path in self.stream.expand if f"{path}.".startswith(f"{place}.")}
         self._granted |= asked & {str(place)}
         return bool(asked)
-
-
-def _name(node: Mapping[str, Any]) -> str:
-    """The component that a `$ref` names; nothing for another node."""
-    return str(node.get("$ref", "")).rsplit("/", 1)[-1]
-
-
-def _is_list(node: Mapping[str, Any]) -> bool:
-    """Whether this is one of Stripe's list objects: `{"object": "list", "data": [...], "has_more": ...}`."""
-    return bool(node.get("properties", {}).get("object", {}).get("enum") == ["list"])
 
 
 def _object_of(properties: Mapping[str, Schema]) -> Schema:
@@ -315,6 +271,7 @@ def summary(derivation: Derivation, text: str) -> str:
             f"{derivation.stream.name}: {len(text.encode()):,} bytes",
             *(f"  open: {key} ({CUT[key]})" for key in sorted(derivation.cut)),
             *(f"  open: {key} (an object inside one of its own kind)" for key in sorted(derivation.recursive)),
+            *(f"  undocumented: {key} ({UNDOCUMENTED[key].seen})" for key in sorted(derivation.undocumented)),
             *(f"  without: {key} ({OMITTED_UNLESS_EXPANDED[key]})" for key in sorted(derivation.omitted)),
         ]
     )
@@ -339,6 +296,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if a file is not up to date")
     parser.add_argument("--manifest", type=Path, default=ROOT / "manifest.yaml")
     parser.add_argument("--schemas", type=Path, default=ROOT / "schemas", metavar="FOLDER")
+    parser.add_argument("--references", type=Path, default=ROOT / REFERENCES, metavar="JSON")
     options = parser.parse_args(arguments)
     try:
         return _run(options)
@@ -348,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    document = Document(json.loads(options.document.read_text(encoding="utf-8")))
+    document = Document.from_file(options.document)
     streams = streams_of(yaml.safe_load(options.manifest.read_text(encoding="utf-8")))
     if unknown := set(options.stream or ()) - {stream.name for stream in streams}:
         raise DerivationError(f"the manifest has no stream {', '.join(sorted(unknown))}")
@@ -358,17 +316,26 @@ def _run(options: argparse.Namespace) -> int:
     if not options.stream:
         _note_leftovers(options.schemas, texts, derivations)
     if options.check:
-        return _check(texts)
+        return _check(texts | _references(options, derivations))
     for derivation, (file, text) in zip(derivations, texts.items(), strict=True):
         file.write_text(text, encoding="utf-8")
         print(summary(derivation, text))
+    for file, text in _references(options, derivations).items():
+        file.write_text(text, encoding="utf-8")
     return 0
+
+
+def _references(options: argparse.Namespace, derivations: Iterable[Derivation]) -> dict[Path, str]:
+    """The file of references, which is of all streams or not written."""
+    if options.stream:
+        return {}
+    return {options.references: rendered({each.stream.name: dict(sorted(each.references.items())) for each in derivations})}
 
 
 def _check(texts: Mapping[Path, str]) -> int:
     changes = list(filter(None, (difference(file, text) for file, text in texts.items())))
     sys.stdout.write("".join(changes))
-    print(f"{len(texts) - len(changes)} of {len(texts)} schemas are up to date")
+    print(f"{len(texts) - len(changes)} of {len(texts)} files are up to date")
     return 1 if changes else 0
 
 
@@ -376,9 +343,11 @@ def _note_leftovers(folder: Path, files: Iterable[Path], derivations: Iterable[D
     """Say which files and which lines of the tables are of no use any more; a person deletes them."""
     for file in sorted(set(folder.glob("*.json")) - set(files)):
         print(f"{file.name} belongs to no stream", file=sys.stderr)
-    used = set().union(*(each.omitted | each.expanded | each.cut for each in derivations))
+    used = set().union(*(each.omitted | each.expanded | each.cut | each.undocumented for each in derivations))
     for key in sorted({*OMITTED_UNLESS_EXPANDED, *CUT} - used):
         print(f"{key}, in a table of this tool, is in no stream's document", file=sys.stderr)
+    for key in sorted(UNDOCUMENTED.keys() - used):
+        print(f"{key}, in a table of this tool, is in the document by now or in no stream", file=sys.stderr)
 
 
 if __name__ == "__main__":

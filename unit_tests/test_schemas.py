@@ -1,4 +1,4 @@
-"""What holds of the schema of every stream in the manifest."""
+"""What holds of the schema of every stream in the manifest, of whatever kind."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
+from tools.entries import streams_of
+
 ROOT = Path(__file__).resolve().parent.parent
-ENTRIES = yaml.safe_load((ROOT / "manifest.yaml").read_text(encoding="utf-8"))["streams"]
-STREAMS = {entry["$parameters"]["name"]: entry["$ref"].rsplit("/", 1)[-1] for entry in ENTRIES}
-CHANGING = [name for name, kind in STREAMS.items() if kind == "changing_stream"]
-IMMUTABLE = [name for name, kind in STREAMS.items() if kind == "immutable_stream"]
-EXPANDED = [(entry["$parameters"]["name"], field) for entry in ENTRIES for field in entry["$parameters"].get("expand", ())]
+MANIFEST = yaml.safe_load((ROOT / "manifest.yaml").read_text(encoding="utf-8"))
+STREAMS = {stream.name: stream for stream in streams_of(MANIFEST)}
+PARAMETERS = {entry["$parameters"]["name"]: entry["$parameters"] for entry in MANIFEST["streams"]}
+CHANGING = [stream.name for stream in STREAMS.values() if stream.changing]
+IMMUTABLE = [stream.name for stream in STREAMS.values() if stream.kind == "immutable_stream"]
+# A child's parent is asked for what the child expands, and need not show it.
+EXPANDED = [(stream.name, field) for stream in STREAMS.values() if not stream.cut_from for field in sorted(stream.expand)]
+CREATED = [(name, parameters.get("created", "created")) for name, parameters in PARAMETERS.items()]
 
 Schema = dict[str, Any]
 
@@ -45,9 +50,9 @@ def test_a_schema_is_valid_draft_07(stream: str) -> None:
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_only_the_record_and_its_id_are_never_null(stream: str) -> None:
+def test_only_the_record_and_its_primary_key_are_never_null(stream: str) -> None:
     never_null = {path: part["type"] for path, part in parts_of(schema_of(stream)) if "null" not in part["type"]}
-    assert never_null == {"$": "object", "$.id": "string"}
+    assert never_null == {"$": "object", **{f"$.{name}": "string" for name in STREAMS[stream].primary_key}}
 
 
 @pytest.mark.parametrize("stream", STREAMS)
@@ -64,10 +69,19 @@ def test_every_object_is_open_and_every_array_says_of_what(stream: str) -> None:
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_every_record_tells_what_it_is_and_when_it_was_created(stream: str) -> None:
+def test_every_record_tells_what_it_is(stream: str) -> None:
+    assert schema_of(stream)["properties"]["object"]["type"] in (["null", "string"], "string")
+
+
+@pytest.mark.parametrize(("stream", "created"), CREATED)
+def test_every_record_tells_when_it_was_created_where_stripe_does(stream: str, created: str | None) -> None:
     properties = schema_of(stream)["properties"]
-    assert properties["object"] == {"type": ["null", "string"]}
-    assert properties["created"] == {"type": ["null", "integer"]}
+    assert properties[created] == {"type": ["null", "integer"]} if created else "created" not in properties
+
+
+def test_every_child_tells_whose_it_is() -> None:
+    fields = {stream.name: stream.parent_field for stream in STREAMS.values() if stream.parent_field}
+    assert not {name for name, field in fields.items() if "string" not in schema_of(name)["properties"][field]["type"]}
 
 
 @pytest.mark.parametrize("stream", CHANGING)
@@ -85,6 +99,11 @@ def test_an_immutable_stream_has_no_field_of_changes(stream: str) -> None:
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_schema_is_small_enough_to_load_at_every_start(stream: str) -> None:
     assert (ROOT / f"schemas/{stream}.json").stat().st_size < 64_000
+
+
+def test_the_catalog_of_all_streams_stays_small() -> None:
+    schemas = [json.dumps(schema_of(stream), separators=(",", ":")) for stream in STREAMS]
+    assert sum(map(len, schemas)) < 1_400_000
 
 
 @pytest.mark.parametrize(
@@ -119,7 +138,33 @@ def test_what_a_stream_does_not_ask_for_is_not_shown(stream: str, path: str) -> 
     assert path not in dict(parts_of(schema_of(stream)))
 
 
+@pytest.mark.parametrize(
+    ("stream", "path", "kind"),
+    [
+        ("charges", "$.dispute", "string"),
+        ("charges", "$.source", "object"),
+        ("disputes", "$.balance_transaction", "string"),
+        ("invoices", "$.lines.total_count", "integer"),
+        ("payment_intents", "$.payment_method_options.link.persistent_token", "string"),
+        ("prices", "$.recurring.trial_period_days", "integer"),
+        ("products", "$.attributes[*]", "string"),
+        ("products", "$.tax_details.tax_code", "string"),
+        ("subscriptions", "$.items.data[*].plan.amount", "integer"),
+        ("subscriptions", "$.plan.amount", "integer"),
+        ("subscriptions", "$.quantity", "integer"),
+    ],
+)
+def test_what_real_bodies_have_beyond_the_document_is_shown(stream: str, path: str, kind: str) -> None:
+    assert dict(parts_of(schema_of(stream)))[path]["type"] == ["null", kind]
+
+
 @pytest.mark.parametrize(("stream", "field"), EXPANDED)
 def test_every_field_that_the_manifest_expands_is_an_object_or_a_list_of_them(stream: str, field: str) -> None:
-    shown = dict(parts_of(schema_of(stream)))[f"$.{field}"]
+    shown = dict(parts_of(schema_of(stream)))[f"$.{field}".replace(".data.", ".data[*].")]
     assert "object" in shown.get("items", shown)["type"]
+
+
+def test_what_stripe_keeps_to_itself_is_in_no_schema() -> None:
+    schemas = {stream: dict(parts_of(schema_of(stream))) for stream in STREAMS}
+    secrets = {"cvc", "secret", "confirmation_secret", "verified_outputs"}
+    assert not {(name, path) for name, paths in schemas.items() for path in paths if secrets & set(path.split("."))}
