@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -194,6 +197,33 @@ def test_the_platform_is_told_the_command_that_the_image_runs(inspected: dict[st
 
 def test_the_platforms_shell_runs_the_command(account: Account) -> None:
     assert '"type":"SPEC"' in in_image("sh", "-c", 'eval "$AIRBYTE_ENTRYPOINT spec"').stdout
+
+
+def test_the_build_is_sent_nothing_that_a_run_left_behind(tmp_path: Path) -> None:
+    for folder in ("schemas", "source_stripe", "tools"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    for file in ("config.json", "messages.jsonl", "state.json", "warehouse.duckdb", "charges.parquet"):
+        for folder in ("", "secrets/", "source_stripe/", "schemas/"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / f"{folder}{file}").write_text("sk_live_...")
+    shutil.copy(ROOT / ".dockerignore", tmp_path)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY . /sent\n")
+    files = (file for folder in ("schemas", "source_stripe") for file in (ROOT / folder).rglob("*.*"))
+    expected = {str(file.relative_to(ROOT)) for file in files if "__pycache__" not in file.parts}
+    assert sent(tmp_path) == {*expected, "tools/compile_imported.py"}
+
+
+def sent(folder: Path) -> set[str]:
+    """The files that an image gets whose Dockerfile takes all there are."""
+    image = subprocess.check_output(["docker", "build", "--quiet", folder], text=True).strip()
+    container = subprocess.check_output(["docker", "create", image, "nothing"], text=True).strip()
+    try:
+        exported = subprocess.check_output(["docker", "export", container])
+    finally:
+        subprocess.run(["docker", "rm", container], check=True, capture_output=True)
+        subprocess.run(["docker", "rmi", image], check=True, capture_output=True)
+    with tarfile.open(fileobj=io.BytesIO(exported)) as archive:
+        return {each.name.removeprefix("sent/") for each in archive if each.isfile() and each.name.startswith("sent/")}
 
 
 @pytest.mark.parametrize("module", ["pip", "pytest", "hatchling", "unit_tests", "integration_tests", "tools"])

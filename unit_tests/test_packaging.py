@@ -17,6 +17,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = {file.name for file in (ROOT / "schemas").glob("*.json")}
+KEY = "sk_live_" + "51NeverPublished"
+# What a user's runs leave behind, where the papers say and where they don't.
+LEFT_BEHIND = [
+    f"{folder}{name}"
+    for folder in ("secrets/", "", "docs/", "source_stripe/", "integration_tests/")
+    for name in ("config.json", "messages.jsonl", "state.json", "warehouse.duckdb", "warehouse.duckdb.wal", "charges.parquet")
+] + ["catalog.json", "secrets/catalog.json", "secrets/warehouse/charges.parquet", "notes.txt", "demo/config.json"]
 PINNED = re.compile(r"^[a-z0-9][a-z0-9.-]*==\S+ \\\n(    --hash=sha256:[0-9a-f]{64}( \\)?\n)+", re.MULTILINE)
 
 
@@ -37,6 +44,28 @@ def build(target: str, checkout: Path, into: Path) -> Path:
     output(sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", into, cwd=checkout)
     (built,) = into.iterdir()
     return built
+
+
+@pytest.fixture(scope="session")
+def tracked() -> list[str]:
+    """The files that git holds, from the root."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("what the repository holds is told by git, and this is no checkout")
+    names = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+    return [name for name in names if (ROOT / name).exists()]
+
+
+@pytest.fixture(scope="session")
+def used_checkout(tracked: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository in which somebody has worked: beside its files lie a key, messages, a state, a warehouse."""
+    root = tmp_path_factory.mktemp("checkout")
+    for name in tracked:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, root / name)
+    for name in LEFT_BEHIND:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(KEY)
+    return root
 
 
 @pytest.fixture(scope="session")
@@ -77,11 +106,23 @@ def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Pa
     assert again.read_bytes() == wheel.read_bytes()
 
 
-def test_the_source_distribution_is_the_whole_repository(tmp_path: Path) -> None:
-    with tarfile.open(build("sdist", ROOT, tmp_path)) as archive:
+def test_the_source_distribution_is_what_git_holds_and_nothing_else(
+    used_checkout: Path, tracked: list[str], tmp_path: Path
+) -> None:
+    with tarfile.open(build("sdist", used_checkout, tmp_path)) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames()}
-    assert names >= {"Makefile", "Dockerfile", "requirements-dev.lock", ".ci/run", "unit_tests/test_packaging.py"}
-    assert not {name for name in names if name.startswith((".venv/", ".git/"))}
+    assert names == {*tracked, "PKG-INFO"}
+
+
+def test_the_wheel_holds_nothing_that_a_run_left_behind(used_checkout: Path, tmp_path: Path) -> None:
+    wheel = ZipFile(build("wheel", used_checkout, tmp_path))
+    assert [name for name in wheel.namelist() if KEY.encode() in wheel.read(name)] == []
+
+
+def test_git_offers_nothing_that_a_run_left_behind(used_checkout: Path) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=used_checkout, check=True)
+    offered = output("git", "ls-files", "--others", "--exclude-standard", cwd=used_checkout).splitlines()
+    assert set(LEFT_BEHIND) & set(offered) == {"notes.txt"}
 
 
 def test_the_installed_command_runs_from_any_directory(installed: Path, tmp_path: Path) -> None:
@@ -104,6 +145,12 @@ def test_the_installed_command_finds_its_schemas(installed: Path, tmp_path: Path
 def test_a_checkout_runs_from_any_directory(tmp_path: Path) -> None:
     spec = message(output(sys.executable, ROOT / "main.py", "spec", cwd=tmp_path), "spec")
     assert spec["connectionSpecification"]["required"] == ["secret_key"]
+
+
+@pytest.mark.parametrize("paper", [ROOT / "README.md", *ROOT.glob("docs/*.md")], ids=lambda paper: paper.name)
+def test_the_papers_put_a_users_files_into_a_folder_that_is_left_out(paper: Path) -> None:
+    named = re.findall(r"[\w./]*(?:config|catalog|state)\.json\b|[\w./]+\.(?:jsonl|duckdb|parquet)\b", paper.read_text())
+    assert [name for name in named if not re.match("/?secrets/|demo/", name)] == []
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
