@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -24,7 +25,7 @@ LEFT_BEHIND = [
     for folder in ("secrets/", "", "docs/", "source_stripe/", "integration_tests/")
     for name in ("config.json", "messages.jsonl", "state.json", "warehouse.duckdb", "warehouse.duckdb.wal", "charges.parquet")
 ] + ["catalog.json", "secrets/catalog.json", "secrets/warehouse/charges.parquet", "notes.txt", "demo/config.json"]
-PINNED = re.compile(r"^[a-z0-9][a-z0-9.-]*==\S+ \\\n(    --hash=sha256:[0-9a-f]{64}( \\)?\n)+", re.MULTILINE)
+PINNED = re.compile(r"^[a-z0-9][a-z0-9.-]*==\S+(?: ; .+)? \\\n(    --hash=sha256:[0-9a-f]{64}( \\)?\n)+", re.MULTILINE)
 
 
 def output(*command: str | Path, cwd: Path) -> str:
@@ -101,7 +102,7 @@ def test_the_wheel_holds_nothing_outside_its_package(wheel: Path) -> None:
 
 def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     source = build("sdist", ROOT, tmp_path / "sdist")
-    shutil.unpack_archive(source, tmp_path)
+    output("tar", "-xzf", source, cwd=tmp_path)
     again = build("wheel", tmp_path / source.name.removesuffix(".tar.gz"), tmp_path / "wheel")
     assert again.read_bytes() == wheel.read_bytes()
 
@@ -163,6 +164,12 @@ def test_a_lock_is_nothing_but_pinned_versions_with_their_hashes(lock: str) -> N
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
 def test_a_lock_names_no_address(lock: str) -> None:
     assert not re.findall(r"\S*(?:://|--index|--find-links|@ )\S*", (ROOT / lock).read_text())
+
+
+def test_the_readme_names_the_versions_of_python_that_are_allowed() -> None:
+    allowed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    lowest, below = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", allowed).groups()  # type: ignore[union-attr]
+    assert f"With Python 3.{lowest} to 3.{int(below) - 1} and make" in (ROOT / "README.md").read_text()
 
 
 def test_the_tests_run_with_the_packages_that_a_user_gets() -> None:
