@@ -12,11 +12,13 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from integration_tests.embedded_stripe import StripeServer, made_up_account
 
@@ -210,7 +212,7 @@ def test_the_build_is_sent_nothing_that_a_run_left_behind(tmp_path: Path) -> Non
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY . /sent\n")
     files = (file for folder in ("schemas", "source_stripe") for file in (ROOT / folder).rglob("*.*"))
     expected = {str(file.relative_to(ROOT)) for file in files if "__pycache__" not in file.parts}
-    assert sent(tmp_path) == {*expected, "tools/compile_imported.py"}
+    assert sent(tmp_path) == {*expected, "tools/compile_imported.py", "tools/left_out_of_image.txt"}
 
 
 def sent(folder: Path) -> set[str]:
@@ -231,8 +233,49 @@ def test_what_only_builds_or_tests_is_not_in_the_image(module: str) -> None:
     assert f"No module named '{module}'" in in_image("python", "-c", f"import {module}").stderr
 
 
-def test_the_image_adds_the_locked_packages_and_the_connector_alone() -> None:
-    locked = re.findall(r"^(\S+)==\S+", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+def left_out() -> set[str]:
+    return set(re.findall(r"^[a-z]\S*", (ROOT / "tools/left_out_of_image.txt").read_text(), re.MULTILINE))
+
+
+def test_the_image_adds_the_connector_and_the_locked_packages_but_those_that_are_left_out() -> None:
+    lock = [Requirement(line) for line in re.findall(r"^(\S+==.+) \\$", (ROOT / "requirements.lock").read_text(), re.MULTILINE)]
+    base = {"python_version": "3.11", "python_full_version": "3.11.0"}
+    locked = {each.name for each in lock if each.marker is None or each.marker.evaluate(base)}
     listing = "from importlib.metadata import distributions; print(*(each.name for each in distributions()))"
     found = {name.lower().replace("_", "-") for name in in_image("python", "-c", listing).stdout.split()}
-    assert found == {*locked, "source-stripe"}
+    assert left_out() < locked
+    assert found == {*locked - left_out(), "source-stripe"}
+
+
+# For every module that is loaded with all of the connector, what it imports: at its top, inside a function, or by its name.
+_IMPORTS = """
+import ast, importlib, json, pathlib, pkgutil, sys
+import source_stripe
+for module in pkgutil.walk_packages(source_stripe.__path__, "source_stripe."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+imports = {}
+for name, module in sorted(sys.modules.items()):
+    if (getattr(module, "__file__", None) or "").startswith(sys.prefix) and module.__file__.endswith(".py"):
+        found = imports[name] = []
+        for node in ast.walk(ast.parse(pathlib.Path(module.__file__).read_bytes())):
+            if isinstance(node, ast.Import):
+                found += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.append(node.module)
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+                found += [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+print(json.dumps(imports))
+"""
+
+
+def test_nothing_that_is_loaded_imports_what_is_left_out_even_later() -> None:
+    packages = {module: {name.lower() for name in names} for module, names in packages_distributions().items()}
+    imports = json.loads(in_image("python", "-c", _IMPORTS).stdout)
+    assert len(imports) > 500
+    assert {
+        (module, name)
+        for module, names in imports.items()
+        for name in names
+        if packages.get(name.split(".")[0], set()) & left_out()
+    } == {("airbyte_cdk.sources.declarative.extractors.response_to_file_extractor", "pandas")}
