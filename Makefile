@@ -7,6 +7,7 @@ BIN := .venv/bin
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= source-stripe
 DOCKER ?= docker
+SBOM ?= dist/sbom.cdx.json
 # More arguments for what a target runs: `make test ARGS='-k resumes -x'`.
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest
@@ -14,7 +15,7 @@ LOCK := $(BIN)/uv pip compile -q --upgrade --python-version 3.$(firstword $(MINO
 	--no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough pyairbyte-test lint bench build image image-test image-sizes lock schemas clean
+.PHONY: help setup demo test thorough pyairbyte-test lint bench build image image-test image-sizes sbom lock schemas clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,12 +55,18 @@ image: ## build the Docker image, tagged source-stripe
 image-test: setup ## run the built image against an embedded Stripe account
 	IMAGE=$(IMAGE) $(PYTEST) -m "image or image_tests" $(ARGS)
 
+sbom: ## list what the built image adds to its base, with versions and licenses: dist/sbom.cdx.json
+	@sh tools/environment.sh .venv-tools $(MINORS) tools/requirements.lock
+	@mkdir -p $(dir $(SBOM))
+	.venv-tools/bin/python tools/sbom.py $(IMAGE) > $(SBOM)
+
 image-sizes: setup ## tell what the image's largest packages take
 	$(BIN)/python -m tools.image_sizes $(IMAGE)
 
 lock: setup ## resolve the dependencies anew into the lock files, for every Python that is allowed
 	$(LOCK) --universal pyproject.toml -o requirements.lock
 	$(LOCK) --universal pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+	$(LOCK) --universal tools/requirements.in -o tools/requirements.lock
 	$(LOCK) --no-strip-extras integration_tests/pyairbyte/requirements.in \
 		-o integration_tests/pyairbyte/requirements.lock
 
@@ -68,4 +75,4 @@ schemas: setup ## derive schemas/ anew: make schemas OPENAPI=path/to/openapi.jso
 	$(BIN)/python tools/derive_schemas.py $(OPENAPI)
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-pyairbyte dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-pyairbyte .venv-tools dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -247,6 +247,16 @@ def test_the_image_adds_the_connector_and_the_locked_packages_but_those_that_are
     assert found == {*locked - left_out(), "source-stripe"}
 
 
+def test_the_bill_of_materials_tells_what_the_image_adds(tmp_path: Path) -> None:
+    subprocess.run(["make", "sbom", f"IMAGE={IMAGE}", f"SBOM={tmp_path / 'sbom.json'}"], cwd=ROOT, check=True)
+    told = json.loads((tmp_path / "sbom.json").read_text())
+    listing = "from importlib.metadata import distributions; print(*(f'{each.name}=={each.version}' for each in distributions()))"
+    assert told["metadata"]["component"]["name"] == "source-stripe"
+    assert {f"{each['name']}=={each['version']}" for each in [*told["components"], told["metadata"]["component"]]} == set(
+        in_image("python", "-c", listing).stdout.split()
+    )
+
+
 # For every module that is loaded with all of the connector, what it imports: at its top, inside a function, or by its name.
 _IMPORTS = """
 import ast, importlib, json, pathlib, pkgutil, sys
