@@ -8,6 +8,8 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= source-stripe
 DOCKER ?= docker
 SBOM ?= dist/sbom.cdx.json
+MESSAGES ?= secrets/messages.jsonl
+WAREHOUSE ?= secrets
 # More arguments for what a target runs: `make test ARGS='-k resumes -x'`.
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest
@@ -15,7 +17,7 @@ LOCK := $(BIN)/uv pip compile -q --upgrade --python-version 3.$(firstword $(MINO
 	--no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough pyairbyte-test lint bench build image image-test image-sizes sbom lock schemas clean
+.PHONY: help setup demo test thorough pyairbyte-test lint bench warehouse build image image-test image-sizes sbom lock schemas clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +46,9 @@ lint: setup ## check style, format and types
 
 bench: setup ## measure against a hand-written loop and the CDK's stock parts
 	$(BIN)/python -m tools.bench $(ARGS)
+
+warehouse: setup ## put what was read into DuckDB and Parquet: secrets/messages.jsonl into secrets/
+	$(BIN)/python -m tools.warehouse $(MESSAGES) --into $(WAREHOUSE)
 
 build: setup ## build the wheel and the source distribution into dist/
 	rm -rf dist
