@@ -13,11 +13,13 @@ WAREHOUSE ?= secrets
 # More arguments for what a target runs: `make test ARGS='-k resumes -x'`.
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest
+CHECK := .venv-tools/bin/check-jsonschema --builtin-schema
 LOCK := $(BIN)/uv pip compile -q --upgrade --python-version 3.$(firstword $(MINORS)) --generate-hashes \
 	--no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough pyairbyte-test lint bench warehouse build image image-test image-sizes sbom lock schemas clean
+.PHONY: help setup demo test thorough pyairbyte-test lint snapshots hooks workflows bench warehouse build image image-test \
+	image-sizes sbom lock schemas clean .venv-tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +46,22 @@ lint: setup ## check style, format and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+snapshots: setup ## write anew what users see of spec and catalog: look at the difference, and tell it in CHANGELOG.md
+	RENEW_SNAPSHOTS=1 $(PYTEST) -q unit_tests/test_source.py -k snapshot $(ARGS)
+
+hooks: setup .venv-tools ## have git check each commit: no key, style, types, workflows
+	.venv-tools/bin/pre-commit install
+
+workflows: .venv-tools ## check what .github/ says
+	.venv-tools/bin/zizmor --offline .github
+	$(CHECK) vendor.github-workflows .github/workflows/*.yml
+	$(CHECK) vendor.dependabot .github/dependabot.yml
+	$(CHECK) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(CHECK) vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+
+.venv-tools:
+	@sh tools/environment.sh $@ $(MINORS) tools/requirements.lock
+
 bench: setup ## measure against a hand-written loop and the CDK's stock parts
 	$(BIN)/python -m tools.bench $(ARGS)
 
@@ -60,8 +78,7 @@ image: ## build the Docker image, tagged source-stripe
 image-test: setup ## run the built image against an embedded Stripe account
 	IMAGE=$(IMAGE) $(PYTEST) -m "image or image_tests" $(ARGS)
 
-sbom: ## list what the built image adds to its base, with versions and licenses: dist/sbom.cdx.json
-	@sh tools/environment.sh .venv-tools $(MINORS) tools/requirements.lock
+sbom: .venv-tools ## list what the built image adds to its base, with versions and licenses: dist/sbom.cdx.json
 	@mkdir -p $(dir $(SBOM))
 	.venv-tools/bin/python tools/sbom.py $(IMAGE) > $(SBOM)
 

@@ -212,7 +212,12 @@ def test_the_build_is_sent_nothing_that_a_run_left_behind(tmp_path: Path) -> Non
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY . /sent\n")
     files = (file for folder in ("schemas", "source_stripe") for file in (ROOT / folder).rglob("*.*"))
     expected = {str(file.relative_to(ROOT)) for file in files if "__pycache__" not in file.parts}
-    assert sent(tmp_path) == {*expected, "tools/compile_imported.py", "tools/left_out_of_image.txt"}
+    assert sent(tmp_path) == {
+        *expected,
+        "tools/compile_imported.py",
+        "tools/left_out_of_image.txt",
+        "tools/package_page.py",
+    }
 
 
 def sent(folder: Path) -> set[str]:

@@ -16,6 +16,8 @@ from zipfile import ZipFile
 
 import pytest
 
+from tools.package_page import page
+
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = {file.name for file in (ROOT / "schemas").glob("*.json")}
 KEY = "sk_live_" + "51NeverPublished"
@@ -146,6 +148,29 @@ def test_the_installed_command_finds_its_schemas(installed: Path, tmp_path: Path
 def test_a_checkout_runs_from_any_directory(tmp_path: Path) -> None:
     spec = message(output(sys.executable, ROOT / "main.py", "spec", cwd=tmp_path), "spec")
     assert spec["connectionSpecification"]["required"] == ["secret_key"]
+
+
+def test_on_github_the_package_has_addresses_and_links_that_lead_there() -> None:
+    readme = "[a](docs/a.md#b) ![p](docs/p.svg) [in](#in) [out](https://example.com/) `[x](y)` [s](docs/)"
+    made = page(readme, "1.2.3", {"GITHUB_REPOSITORY": "jenny/stripes", "GITHUB_SERVER_URL": "https://github.example"})
+    assert made["urls"]["Repository"] == "https://github.example/jenny/stripes"
+    assert made["readme"]["text"] == (
+        "[a](https://github.example/jenny/stripes/blob/v1.2.3/docs/a.md#b) "
+        "![p](https://github.example/jenny/stripes/raw/v1.2.3/docs/p.svg) "
+        "[in](#in) [out](https://example.com/) `[x](https://github.example/jenny/stripes/blob/v1.2.3/y)` "
+        "[s](https://github.example/jenny/stripes/blob/v1.2.3/docs/)"
+    )
+
+
+def test_elsewhere_the_package_shows_the_readme_as_it_is(wheel: Path) -> None:
+    (metadata,) = (name for name in ZipFile(wheel).namelist() if name.endswith("METADATA"))
+    told, _, description = ZipFile(wheel).read(metadata).decode().partition("\n\n")
+    assert description == (ROOT / "README.md").read_text()
+    assert "Project-URL" not in told
+
+
+def test_the_package_tells_type_checkers_that_it_has_types(wheel: Path) -> None:
+    assert "source_stripe/py.typed" in ZipFile(wheel).namelist()
 
 
 @pytest.mark.parametrize("paper", [ROOT / "README.md", *ROOT.glob("docs/*.md")], ids=lambda paper: paper.name)
