@@ -18,7 +18,7 @@ LOCK := $(BIN)/uv pip compile -q --upgrade --python-version 3.$(firstword $(MINO
 	--no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough pyairbyte-test lint snapshots hooks workflows bench warehouse build image image-test \
+.PHONY: help setup demo test thorough pyairbyte-test install-test lint snapshots hooks workflows bench warehouse build image image-test \
 	image-sizes sbom lock schemas clean .venv-tools
 
 help: ## list the targets
@@ -40,6 +40,9 @@ pyairbyte-test: setup ## sync twice with PyAirbyte into DuckDB, and ask in SQL
 	@# There is no PyAirbyte for Python 3.13 yet.
 	@sh tools/environment.sh .venv-pyairbyte 11 13 integration_tests/pyairbyte/requirements.lock
 	$(PYTEST) -m pyairbyte integration_tests/test_pyairbyte.py $(ARGS)
+
+install-test: setup .venv-tools ## install the command as README says, with uv, pipx and pip
+	$(PYTEST) -m install integration_tests/test_install.py $(ARGS)
 
 lint: setup ## check style, format and types
 	$(BIN)/ruff check

@@ -21,6 +21,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from integration_tests.embedded_stripe import StripeServer, made_up_account
+from integration_tests.readme import line, write_config
 
 pytestmark = pytest.mark.image
 
@@ -118,6 +119,14 @@ def test_spec_asks_for_a_secret_key(account: Account) -> None:
 def test_check_succeeds(account: Account) -> None:
     (status,) = of_type("CONNECTION_STATUS", account.docker("check"))
     assert status["connectionStatus"]["status"] == "SUCCEEDED"
+
+
+def test_the_readmes_line_checks_the_key(account: Account, tmp_path: Path) -> None:
+    write_config(tmp_path, account.server)
+    # The loopback of a container is another.
+    command = line("docker run").replace("docker run", "docker run --network host").replace("source-stripe", IMAGE)
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert '"status":"SUCCEEDED"' in done.stdout
 
 
 def test_discover_shows_what_the_checkout_shows(account: Account) -> None:

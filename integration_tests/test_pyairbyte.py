@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from integration_tests.answers import ANSWERS, QUERIES, change_something
 from integration_tests.embedded_stripe import Account, StripeServer, made_up_account
+from integration_tests.readme import python_lines, write_config
 
 pytestmark = [pytest.mark.pyairbyte, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parent.parent
+QUIET = {"DO_NOT_TRACK": "1", "AIRBYTE_OFFLINE_MODE": "1"}
 PYTHON = ROOT / ".venv-pyairbyte" / "bin" / "python"
 
 
@@ -42,11 +45,10 @@ def sync(server: StripeServer, folder: Path) -> dict[str, Any]:
         "queries": str(QUERIES),
     }
     told = folder / "told.json"
-    quiet = {"DO_NOT_TRACK": "1", "AIRBYTE_OFFLINE_MODE": "1"}
     subprocess.run(
         [PYTHON, ROOT / "integration_tests" / "pyairbyte" / "read_into_duckdb.py", told],
         input=json.dumps(given).encode(),
-        env={**os.environ, **quiet},
+        env={**os.environ, **QUIET},
         cwd=folder,
         check=True,
     )
@@ -88,3 +90,13 @@ def test_the_cache_holds_what_the_account_shows(synced: Synced) -> None:
 @pytest.mark.parametrize("query", ANSWERS)
 def test_the_queries_answer_of_the_cache_what_the_account_holds(synced: Synced, query: str) -> None:
     assert synced.second["answers"][query] == ANSWERS[query](synced.account)
+
+
+def test_the_readmes_lines_bring_rows_into_the_file_that_they_name(tmp_path: Path) -> None:
+    with StripeServer(made_up_account(size=0.1)) as server:
+        write_config(tmp_path, server)
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        subprocess.run([PYTHON, "-c", python_lines()], cwd=tmp_path, env={**os.environ, **QUIET, "PATH": path}, check=True)
+        with duckdb.connect(tmp_path / "secrets" / "airbyte.duckdb", read_only=True) as connection:
+            found = connection.execute("SELECT id FROM charges").fetchall()
+        assert {id for (id,) in found} == set(server.account.listed("charges"))
