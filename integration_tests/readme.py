@@ -1,9 +1,10 @@
-"""README's lines, to be run as they are written."""
+"""README's lines, to be run as they are written, and a checkout to run them in."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 from integration_tests.embedded_stripe import StripeServer
@@ -24,6 +25,12 @@ def python_lines() -> str:
     found: str
     (found,) = re.findall(r"^  ```python\n(.*?)^  ```$", README, re.MULTILINE | re.DOTALL)
     return re.sub(r"^  ", "", found, flags=re.MULTILINE)
+
+
+def copy_checkout(to: Path) -> None:
+    """A checkout in which nothing was made yet."""
+    made = (".venv*", ".git", "secrets", "demo", "dist", "build", ".tmp", ".*_cache", ".hypothesis", "__pycache__")
+    shutil.copytree(ROOT, to, ignore=shutil.ignore_patterns(*made))
 
 
 def write_config(folder: Path, server: StripeServer) -> None:

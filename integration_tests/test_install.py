@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from integration_tests.embedded_stripe import StripeServer, made_up_account
-from integration_tests.readme import ROOT, line, write_config
+from integration_tests.readme import ROOT, copy_checkout, line, write_config
 
 pytestmark = [pytest.mark.install, pytest.mark.timeout(600)]
 TOOLS = ROOT / ".venv-tools" / "bin"
@@ -31,7 +31,7 @@ class Machine:
         for name in ("uv", "pipx"):
             (self.commands / name).symlink_to(TOOLS / name)
         (self.commands / "python").symlink_to(sys.executable)
-        subprocess.run(["git", "clone", "--quiet", ROOT, self.checkout], check=True)
+        copy_checkout(self.checkout)
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("VIRTUAL_ENV", "PYTHON"))},
             "PATH": f"{self.commands}:/usr/bin:/bin",
