@@ -7,6 +7,8 @@ BIN := .venv/bin
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= source-stripe
 DOCKER ?= docker
+# Of another machine: `make image PLATFORM=linux/amd64`.
+PLATFORM =
 SBOM ?= dist/sbom.cdx.json
 MESSAGES ?= secrets/messages.jsonl
 WAREHOUSE ?= secrets
@@ -76,7 +78,7 @@ build: setup ## build the wheel and the source distribution into dist/
 	$(BIN)/python -m hatchling build
 
 image: ## build the Docker image, tagged source-stripe
-	$(DOCKER) build --network host --tag $(IMAGE) --tag $(IMAGE):$(VERSION) .
+	$(DOCKER) build $(addprefix --platform=,$(PLATFORM)) --network host --tag $(IMAGE) --tag $(IMAGE):$(VERSION) .
 
 image-test: setup ## run the built image against an embedded Stripe account
 	IMAGE=$(IMAGE) $(PYTEST) -m "image or image_tests" $(ARGS)

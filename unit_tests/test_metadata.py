@@ -63,6 +63,10 @@ def test_only_the_host_that_the_manifest_names_is_allowed() -> None:
     assert DATA["allowedHosts"]["hosts"] == ["api.stripe.com"]
 
 
+def test_the_time_between_messages_is_one_that_the_platform_takes_as_it_is() -> None:
+    assert DATA["maxSecondsBetweenMessages"] >= 3 * 60 * 60
+
+
 def test_the_icon_is_a_square_drawing_that_is_small_and_loads_nothing() -> None:
     file = ROOT / DATA["icon"]
     drawing = ElementTree.parse(file).getroot()
