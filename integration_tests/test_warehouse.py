@@ -1,4 +1,4 @@
-"""From an account to tables without Airbyte: two reads into one file of messages, then `make warehouse`, then SQL."""
+"""From an account to tables without Airbyte: two reads into one file of messages, then tables, then SQL."""
 
 from __future__ import annotations
 
@@ -57,8 +57,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
         change_something(account)
         (folder / "state.json").write_text(json.dumps(last_states(folder / "messages.jsonl")))
         read(folder, "--state", "state.json")
-        command = ["make", "-s", "warehouse", f"MESSAGES={folder / 'messages.jsonl'}", f"WAREHOUSE={folder}"]
-        subprocess.run(command, cwd=ROOT, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "tools.warehouse", folder / "messages.jsonl", "--into", folder], cwd=ROOT, check=True
+        )
         yield Filled(account, folder / "warehouse.duckdb")
 
 

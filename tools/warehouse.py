@@ -31,6 +31,10 @@ FROM read_json(?, format = 'newline_delimited', ignore_errors = true, maximum_ob
     trace: 'STRUCT(stream_status STRUCT(stream_descriptor STRUCT(name VARCHAR)))'
 })
 """
+STREAMS = """
+SELECT stream, count(*) FILTER (type = 'RECORD')
+FROM messages WHERE stream IS NOT NULL GROUP BY stream ORDER BY stream
+"""
 FIELDS = """
 SELECT field.key, list(DISTINCT json_type(field.value))
 FROM (
@@ -73,17 +77,17 @@ class Warehouse:
         """How many lines are no messages: a read that was killed may leave half a line, which the next read brings again."""
         return self._number("SELECT count(*) FROM messages WHERE type IS NULL")
 
-    def streams(self) -> list[str]:
-        found = self._connection.execute("SELECT DISTINCT stream FROM messages WHERE stream IS NOT NULL ORDER BY stream")
-        return [name for (name,) in found.fetchall()]
+    def streams(self) -> dict[str, int]:
+        """By its name how many records there are of each stream that has records or a schema."""
+        found = self._connection.execute(STREAMS).fetchall()
+        return {stream: records for stream, records in found if records or (SCHEMAS / f"{stream}.json").is_file()}
 
-    def fill(self, stream: str) -> tuple[int, int]:
-        """Make the stream's table; how many records there were, and how many rows it has."""
+    def fill(self, stream: str) -> int:
+        """Make the stream's table; how many rows it has."""
         columns = self._columns(stream)
         cursor = "updated" if "updated" in columns else "created"
         self._connection.execute(TABLE.format(table=_quoted(stream)), [json.dumps(columns), stream, cursor])
-        records = self._number("SELECT count(*) FROM messages WHERE type = 'RECORD' AND stream = ?", stream)
-        return records, self._number(f"SELECT count(*) FROM {_quoted(stream)}")
+        return self._number(f"SELECT count(*) FROM {_quoted(stream)}")
 
     def export(self, stream: str, file: Path) -> None:
         self._connection.execute(f"COPY {_quoted(stream)} TO {_quoted(str(file), chr(39))} (FORMAT parquet)")
@@ -100,14 +104,15 @@ class Warehouse:
         columns = {field: column_type(kinds, TYPES) for field, kinds in seen.items()}
         return columns | {field: column_type(seen.get(field, set()), types_of(schema)) for field, schema in declared.items()}
 
-    def _number(self, query: str, *parameters: str) -> int:
-        (row,) = self._connection.execute(query, list(parameters)).fetchall()
+    def _number(self, query: str) -> int:
+        (row,) = self._connection.execute(query).fetchall()
         return int(row[0])
 
 
 def types_of(schema: Mapping[str, Any]) -> list[str]:
-    """The type that a schema declares besides null; none if there are several."""
-    types = [kind for kind in ([schema["type"]] if isinstance(schema["type"], str) else schema["type"]) if kind != "null"]
+    """The type that a schema declares besides null; none if there is none, or several."""
+    declared = schema.get("type", [])
+    types = [kind for kind in ([declared] if isinstance(declared, str) else declared) if kind != "null"]
     return types if len(types) == 1 else []
 
 
@@ -134,8 +139,8 @@ def main(arguments: list[str] | None = None) -> None:
     shutil.rmtree(new, ignore_errors=True)
     (new / "warehouse").mkdir(parents=True)
     warehouse = Warehouse(new / "warehouse.duckdb", given.messages)
-    for stream in warehouse.streams():
-        records, rows = warehouse.fill(stream)
+    for stream, records in warehouse.streams().items():
+        rows = warehouse.fill(stream)
         warehouse.export(stream, new / "warehouse" / f"{stream}.parquet")
         print(f"{stream:24} {records:>10,} records {rows:>10,} rows")
     if unreadable := warehouse.unreadable():

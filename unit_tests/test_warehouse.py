@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from tools.warehouse import main
 
+ROOT = Path(__file__).resolve().parent.parent
 Read = Callable[..., list[tuple[Any, ...]]]
 
 
@@ -86,6 +88,12 @@ def test_a_stream_without_records_is_an_empty_table(tables: Read) -> None:
     assert tables("SELECT count(*), count(reason) FROM disputes", line) == [(0, 0)]
 
 
+def test_a_stream_that_does_not_exist_is_no_table(tables: Read) -> None:
+    status = {"stream_descriptor": {"name": "custoners"}, "status": "INCOMPLETE"}
+    line = json.dumps({"type": "TRACE", "trace": {"type": "STREAM_STATUS", "stream_status": status}})
+    assert tables("SELECT table_name FROM information_schema.tables", line, customer()) == [("customers",)]
+
+
 def test_half_a_line_is_left_out_and_told(tables: Read, capsys: pytest.CaptureFixture[str]) -> None:
     lines = customer()[:40] + customer(name="torn"), customer(id="cus_2"), customer(id="cus_3")[:60]
     assert tables("SELECT id FROM customers", *lines) == [("cus_2",)]
@@ -122,3 +130,9 @@ def test_without_messages_it_says_what_is_missing(tmp_path: Path, capsys: pytest
     with pytest.raises(SystemExit):
         main([str(tmp_path / "messages.jsonl")])
     assert f"there is no {tmp_path}/messages.jsonl: write what `read` says into it" in capsys.readouterr().err
+
+
+def test_make_takes_what_the_papers_have_read_write() -> None:
+    told = subprocess.check_output(["make", "--dry-run", "warehouse"], cwd=ROOT, text=True)
+    assert "python -m tools.warehouse secrets/messages.jsonl --into secrets\n" in told
+    assert "> secrets/messages.jsonl\n$ make warehouse\n" in (ROOT / "docs/warehouse.md").read_text()
