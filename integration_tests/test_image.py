@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator, Sequence
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from integration_tests.embedded_stripe import StripeServer, made_up_account
+from integration_tests.readme import line, write_config
 
 pytestmark = pytest.mark.image
 
@@ -115,6 +121,14 @@ def test_check_succeeds(account: Account) -> None:
     assert status["connectionStatus"]["status"] == "SUCCEEDED"
 
 
+def test_the_readmes_line_checks_the_key(account: Account, tmp_path: Path) -> None:
+    write_config(tmp_path, account.server)
+    # The loopback of a container is another.
+    command = line("docker run").replace("docker run", "docker run --network host").replace("source-stripe", IMAGE)
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert '"status":"SUCCEEDED"' in done.stdout
+
+
 def test_discover_shows_what_the_checkout_shows(account: Account) -> None:
     found = of_type("CATALOG", account.docker("discover"))
     assert len(found[0]["catalog"]["streams"]) == 14
@@ -196,13 +210,96 @@ def test_the_platforms_shell_runs_the_command(account: Account) -> None:
     assert '"type":"SPEC"' in in_image("sh", "-c", 'eval "$AIRBYTE_ENTRYPOINT spec"').stdout
 
 
+def test_the_build_is_sent_nothing_that_a_run_left_behind(tmp_path: Path) -> None:
+    for folder in ("schemas", "source_stripe", "tools"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    for file in ("config.json", "messages.jsonl", "state.json", "warehouse.duckdb", "charges.parquet"):
+        for folder in ("", "secrets/", "source_stripe/", "schemas/"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / f"{folder}{file}").write_text("sk_live_...")
+    shutil.copy(ROOT / ".dockerignore", tmp_path)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY . /sent\n")
+    files = (file for folder in ("schemas", "source_stripe") for file in (ROOT / folder).rglob("*.*"))
+    expected = {str(file.relative_to(ROOT)) for file in files if "__pycache__" not in file.parts}
+    assert sent(tmp_path) == {
+        *expected,
+        "tools/compile_imported.py",
+        "tools/left_out_of_image.txt",
+        "tools/package_page.py",
+    }
+
+
+def sent(folder: Path) -> set[str]:
+    """The files that an image gets whose Dockerfile takes all there are."""
+    image = subprocess.check_output(["docker", "build", "--quiet", folder], text=True).strip()
+    container = subprocess.check_output(["docker", "create", image, "nothing"], text=True).strip()
+    try:
+        exported = subprocess.check_output(["docker", "export", container])
+    finally:
+        subprocess.run(["docker", "rm", container], check=True, capture_output=True)
+        subprocess.run(["docker", "rmi", image], check=True, capture_output=True)
+    with tarfile.open(fileobj=io.BytesIO(exported)) as archive:
+        return {each.name.removeprefix("sent/") for each in archive if each.isfile() and each.name.startswith("sent/")}
+
+
 @pytest.mark.parametrize("module", ["pip", "pytest", "hatchling", "unit_tests", "integration_tests", "tools"])
 def test_what_only_builds_or_tests_is_not_in_the_image(module: str) -> None:
     assert f"No module named '{module}'" in in_image("python", "-c", f"import {module}").stderr
 
 
-def test_the_image_adds_the_locked_packages_and_the_connector_alone() -> None:
-    locked = re.findall(r"^(\S+)==\S+", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+def left_out() -> set[str]:
+    return set(re.findall(r"^[a-z]\S*", (ROOT / "tools/left_out_of_image.txt").read_text(), re.MULTILINE))
+
+
+def test_the_image_adds_the_connector_and_the_locked_packages_but_those_that_are_left_out() -> None:
+    lock = [Requirement(line) for line in re.findall(r"^(\S+==.+) \\$", (ROOT / "requirements.lock").read_text(), re.MULTILINE)]
+    base = {"python_version": "3.11", "python_full_version": "3.11.0"}
+    locked = {each.name for each in lock if each.marker is None or each.marker.evaluate(base)}
     listing = "from importlib.metadata import distributions; print(*(each.name for each in distributions()))"
     found = {name.lower().replace("_", "-") for name in in_image("python", "-c", listing).stdout.split()}
-    assert found == {*locked, "source-stripe"}
+    assert left_out() < locked
+    assert found == {*locked - left_out(), "source-stripe"}
+
+
+def test_the_bill_of_materials_tells_what_the_image_adds(tmp_path: Path) -> None:
+    subprocess.run(["make", "sbom", f"IMAGE={IMAGE}", f"SBOM={tmp_path / 'sbom.json'}"], cwd=ROOT, check=True)
+    told = json.loads((tmp_path / "sbom.json").read_text())
+    listing = "from importlib.metadata import distributions; print(*(f'{each.name}=={each.version}' for each in distributions()))"
+    assert told["metadata"]["component"]["name"] == "source-stripe"
+    assert {f"{each['name']}=={each['version']}" for each in [*told["components"], told["metadata"]["component"]]} == set(
+        in_image("python", "-c", listing).stdout.split()
+    )
+
+
+# For every module that is loaded with all of the connector, what it imports: at its top, inside a function, or by its name.
+_IMPORTS = """
+import ast, importlib, json, pathlib, pkgutil, sys
+import source_stripe
+for module in pkgutil.walk_packages(source_stripe.__path__, "source_stripe."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+imports = {}
+for name, module in sorted(sys.modules.items()):
+    if (getattr(module, "__file__", None) or "").startswith(sys.prefix) and module.__file__.endswith(".py"):
+        found = imports[name] = []
+        for node in ast.walk(ast.parse(pathlib.Path(module.__file__).read_bytes())):
+            if isinstance(node, ast.Import):
+                found += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.append(node.module)
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+                found += [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+print(json.dumps(imports))
+"""
+
+
+def test_nothing_that_is_loaded_imports_what_is_left_out_even_later() -> None:
+    packages = {module: {name.lower() for name in names} for module, names in packages_distributions().items()}
+    imports = json.loads(in_image("python", "-c", _IMPORTS).stdout)
+    assert len(imports) > 500
+    assert {
+        (module, name)
+        for module, names in imports.items()
+        for name in names
+        if packages.get(name.split(".")[0], set()) & left_out()
+    } == {("airbyte_cdk.sources.declarative.extractors.response_to_file_extractor", "pandas")}

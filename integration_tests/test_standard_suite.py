@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from airbyte_cdk.test.models import ConnectorTestScenario
 from airbyte_cdk.test.standard_tests import SourceTestSuiteBase, docker_base
 
 from integration_tests.embedded_stripe import StripeServer, made_up_account
+from integration_tests.readme import copy_checkout
 from source_stripe.source import SourceStripe
 
 
@@ -34,6 +38,11 @@ class TestSourceStripe(SourceTestSuiteBase):
     def test_basic_read(self, scenario: ConnectorTestScenario, server: StripeServer) -> None:  # type: ignore[override]
         super().test_basic_read(scenario)
         assert server.requests, "read passed without asking the configured account"
+
+
+def write_config(file: Path, server: StripeServer) -> None:
+    key = "sk_test_nobodys" if file.stem == "invalid_config" else server.secret_key
+    file.write_text(json.dumps({"secret_key": key, "api_base": server.url}))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -53,10 +62,20 @@ def scenario(request: pytest.FixtureRequest, server: StripeServer, tmp_path: Pat
     """A listed scenario, whose configuration is written for this test's server."""
     listed: ConnectorTestScenario = request.param
     assert listed.config_path is not None
-    keys = {"config": server.secret_key, "invalid_config": "sk_test_nobodys"}
     file = tmp_path / listed.config_path.name
-    file.write_text(json.dumps({"secret_key": keys[listed.config_path.stem], "api_base": server.url}))
+    write_config(file, server)
     return listed.model_copy(update={"config_path": file})
+
+
+def test_airbytes_command_for_developers_runs_in_a_checkout(server: StripeServer, tmp_path: Path) -> None:
+    checkout = tmp_path / "source-stripe"
+    copy_checkout(checkout)
+    (checkout / "secrets").mkdir()
+    for name in ("config", "invalid_config"):
+        write_config(checkout / "secrets" / f"{name}.json", server)
+    command = Path(sys.executable).with_name("airbyte-cdk")
+    done = subprocess.run([command, "connector", "test"], cwd=checkout, capture_output=True, text=True, check=False)
+    assert (done.returncode, re.findall(r"\d+ passed", done.stdout)) == (0, ["7 passed"]), done.stdout
 
 
 # ---------------------------------------------------------------------- what the image's tests take

@@ -1,7 +1,7 @@
 """What the image adds to its base, as a Markdown table: `python -m tools.image_sizes [IMAGE]`.
 
-The ten largest packages, each with how many of its modules a start of the connector imports: one with none is there because
-the CDK requires it.
+The ten largest packages, each with how many of its modules a start of the connector imports. Of some there are none: rich and
+Pygments serve a terminal, and the CDK requires others. `left_out_of_image.txt` names those that the image does without.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def main(arguments: list[str]) -> int:
     for name, version, size, modules in packages[:10]:
         print(f"| {name} | {version} | {megabytes(size)} | {modules or 'none'} |")
     print(f"| the other {len(packages) - 10} | | {megabytes(sum(size for _, _, size, _ in packages[10:]))} | |")
-    print(f"\nThe image adds {megabytes(found['added'])} MB to its base; {megabytes(unused)} MB of it are packages that the")
-    print("CDK requires and of which a start of the connector imports nothing.")
+    print(f"\nThe image adds {megabytes(found['added'])} MB to its base; {megabytes(unused)} MB of it are packages of which a")
+    print("start of the connector imports nothing.")
     return 0
 
 

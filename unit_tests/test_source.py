@@ -1,7 +1,7 @@
 """The source: what it shows of itself, whose configuration counts, and what its manifest says of every stream.
 
 `snapshots/` holds `spec` and the catalog as a user sees them. After a change that is wanted, write them anew and look at
-the difference: `RENEW_SNAPSHOTS=1 make test ARGS='-k snapshot'`.
+the difference: `make snapshots`.
 """
 
 from __future__ import annotations
