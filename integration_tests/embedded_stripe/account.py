@@ -15,9 +15,11 @@ from typing import Any
 import orjson
 
 from .bulk import Bulk, pattern_of
-from .endpoints import COLLECTIONS, CONTAINED, EXPANDABLE, INCLUDABLE, PINNED_VERSION, Collection, Filter
+from .endpoints import COLLECTIONS, PINNED_VERSION, Collection, Filter
+from .events import tells_previous, told_of_change, told_of_deletion, told_of_new
+from .kinds import Inside, Object, kind_of
 from .shelf import FIRST, LAST, Key, Shelf
-from .templates import TEMPLATES, Object, a_list, address, made_up_id, plain, plan_of, price_of
+from .templates import a_list, address, filled_list, made_up_id, new_object, plan_of, price_of
 from .versions import is_current, reshape
 
 RETENTION = 30 * 86_400
@@ -53,18 +55,8 @@ _BULK_FIELDS: dict[str, Object] = {
     },
 }
 
-# Which list an object shows of others, and how these name it.
-_DERIVED = {
-    ("charge", "refunds"): ("refund", "charge", "/v1/charges/{}/refunds"),
-    ("invoice", "payments"): ("invoice_payment", "invoice", "/v1/invoice_payments?invoice={}"),
-    ("customer", "subscriptions"): ("subscription", "customer", "/v1/customers/{}/subscriptions"),
-}
-_NESTED_LISTS = {"invoice": ("lines",), "subscription": ("items",), "customer": ("sources", "tax_ids")}
-_EVENT_PREFIX = {"subscription": "customer.subscription", "dispute": "charge.dispute", "tax_id": "customer.tax_id"}
-_EVENT_PREFIX["discount"] = "customer.discount"
 _UNDONE = ("failed", "canceled")
-_DELETABLE = {"coupon", "customer", "discount", "invoice", "plan", "price", "product", "tax_id"}
-_SILENT = {"balance_transaction", "payment_intent", "line_item", "subscription_item", "event", "payment_method"}
+_TWIN = {"price": "plan", "plan": "price"}
 
 
 @dataclass
@@ -190,17 +182,17 @@ class Account:
         if shelf.get(ident) is not None:
             raise ValueError(f"{kind} {ident!r} exists already")
         self._from_owner(kind, given)
-        made = TEMPLATES.get(kind, plain(kind))(self.new_id, ident, created, given)
-        made |= given
+        made = new_object(kind, self.new_id, ident, created, given)
         made["id"], made["created"] = ident, created
         if "livemode" in made:
             made["livemode"] = self.livemode
-        for name in [name for name in made if (kind, name) in _DERIVED]:
-            del made[name]
+        for name in [inside.name for inside in kind_of(kind).lists.values() if inside.by]:
+            made.pop(name, None)
         self._put(kind, made, created, listed=not inline and not made.get("test_clock"))
         if event is NATURAL:
-            for each in _on_create(made, self.legacy_refund_events):
-                self._natural(each, made, created)
+            for each in told_of_new(made):
+                if not (self.legacy_refund_events and kind == "refund"):
+                    self._natural(each, made, created)
         elif isinstance(event, str):
             self._natural(event, made, created)
         self._follow_create(kind, made, created, inline, event is not None)
@@ -242,9 +234,7 @@ class Account:
         if kind == "price" and made["recurring"] and not inline and made["id"] not in self.shelf("plan").objects:
             self._twin("plan", plan_of(made), created, tell)
         if kind == "plan" and made["id"] not in self.shelf("price").objects:
-            given = price_of(made)
-            twin = TEMPLATES["price"](self.new_id, made["id"], created, given) | given
-            self._twin("price", twin, created, tell)
+            self._twin("price", new_object("price", self.new_id, made["id"], created, price_of(made)), created, tell)
 
     def _twin(self, kind: str, made: Object, created: int, tell: bool) -> None:
         """Stripe shows a recurring price as a plan too, and a plan as a price, under one id."""
@@ -270,8 +260,7 @@ class Account:
                 raise KeyError(f"no {kind} {id!r}")
             before = _copied(obj)
             given = dict(fields)
-            if kind in _NESTED_LISTS:
-                self._refill(kind, obj, given)
+            self._refill(kind, obj, given)
             if kind == "product" and event is not None:
                 given.setdefault("updated", when)
             shelf = self.shelf(kind)
@@ -286,10 +275,9 @@ class Account:
             if kind == "balance_transaction" and obj["status"] == "pending":
                 heapq.heappush(self._pending, (obj["available_on"], id))
             self._rendered.clear()
-            events = _on_update(before, obj) if event is NATURAL else [event] if isinstance(event, str) else []
+            events = told_of_change(before, obj) if event is NATURAL else [event] if isinstance(event, str) else []
             for each in events:
-                previous = _difference(before, obj) if each.endswith(".updated") else None
-                self._natural(each, obj, when, previous)
+                self._natural(each, obj, when, _difference(before, obj) if tells_previous(kind, each) else None)
             if kind == "refund" and before["status"] != obj["status"] and obj["status"] in _UNDONE:
                 self._give_back(obj)
             self._update_twin(kind, obj, given, event is not None, when)
@@ -303,15 +291,13 @@ class Account:
             charge["refunded"] = False
 
     def _refill(self, kind: str, obj: Object, given: Object) -> None:
-        """Lines and items may be given as a plain list: each is filled like a new one."""
-        for name in _NESTED_LISTS[kind]:
-            if isinstance(given.get(name), list):
-                owner = {k: v for k, v in obj.items() if k in ("id", "customer", "currency")}
-                filled = TEMPLATES[kind](self.new_id, obj["id"], self.now, owner | {name: given[name]})
-                given[name] = filled[name] if kind != "customer" else a_list(obj[name]["url"], given[name])
+        """A list may be given as a plain one: its items are filled like new ones."""
+        for name, inside in kind_of(kind).lists.items():
+            if not inside.by and isinstance(given.get(name), list):
+                given[name] = filled_list(inside, self.new_id, obj, self.now, given[name])
 
     def _update_twin(self, kind: str, obj: Object, given: Object, tell: bool, when: int) -> None:
-        twin = {"price": "plan", "plan": "price"}.get(kind)
+        twin = _TWIN.get(kind)
         mirrored = {k: v for k, v in given.items() if k in ("active", "nickname", "metadata", "product")}
         if twin and mirrored and (other := self.shelf(twin).objects.get(obj["id"])):
             before = _copied(other)
@@ -338,11 +324,9 @@ class Account:
             shelf.drop(id)
             self._rendered.clear()
             final = last | {"product": {"active": False}, "coupon": {"valid": False}}.get(kind, {})
-            if event is NATURAL and kind in _DELETABLE:
-                self._natural(f"{_EVENT_PREFIX.get(kind, kind)}.deleted", final, when)
-            elif isinstance(event, str):
-                self._natural(event, final, when)
-            twin = {"price": "plan", "plan": "price"}.get(kind)
+            for each in told_of_deletion(final) if event is NATURAL else [event] if isinstance(event, str) else []:
+                self._natural(each, final, when)
+            twin = _TWIN.get(kind)
             if twin and id in self.shelf(twin).objects:
                 self.delete(twin, id, at=when, event=event)
 
@@ -392,7 +376,7 @@ class Account:
         return made
 
     def _told(self, ident: str, at: int, type: str, version: str, data: Object) -> Object:
-        return TEMPLATES["event"](self.new_id, ident, at, {}) | {
+        return new_object("event", self.new_id, ident, at, {}) | {
             "api_version": version,
             "data": data,
             "livemode": self.livemode,
@@ -454,7 +438,7 @@ class Account:
         whole = tuple(nested)
         tree: dict[str, Any] = {}
         kind = self.collection(stream).object
-        for path in [*expand, *(name for name in whole if name in INCLUDABLE.get(kind, ()))]:
+        for path in [*expand, *(name for name in whole if name in kind_of(kind).includable)]:
             branch = tree
             for segment in path.removeprefix("data.").split("."):
                 branch = branch.setdefault(segment, {})
@@ -468,23 +452,23 @@ class Account:
         """The object as an answer shows it: what has to be asked for is there only if `tree` asks, nested lists are cut
         to ten unless `whole` names them. Parts of the stored object may be shared: not to be changed."""
         kind = obj.get("object", "")
+        known = kind_of(kind)
         shown = dict(obj)
-        for name in INCLUDABLE.get(kind, ()):
+        for name in known.includable:
             if name not in tree:
                 shown.pop(name, None)
-        for name in _NESTED_LISTS.get(kind, ()):
-            if name in shown:
+        for name, inside in known.lists.items():
+            if inside.by and (name in tree or name not in known.includable):
+                shown[name] = self._derived(inside, obj["id"], name in whole)
+            elif name in shown:
                 shown[name] = self._cut(shown[name], name in whole)
-        for name in tree:
-            if (kind, name) in _DERIVED:
-                shown[name] = self._derived(kind, name, obj["id"], name in whole)
         self._view_contained(shown, kind, tree)
         if tree:
             self._grow(shown, tree, kind, "")
         if not is_current(version):
             shown = reshape(shown, version, self.find, self.payment_of)
             if version < "2022-11-15" and kind == "charge" and "refunds" not in shown:
-                shown["refunds"] = self._derived(kind, "refunds", obj["id"], False)
+                shown["refunds"] = self._derived(known.lists["refunds"], obj["id"], False)
         return shown
 
     @staticmethod
@@ -493,15 +477,14 @@ class Account:
             return dict(items)
         return items | {"data": items["data"][:INLINE], "has_more": True}
 
-    def _derived(self, kind: str, name: str, owner: str, whole: bool) -> Object:
-        member, by, url = _DERIVED[kind, name]
-        found = self.shelf(member).belonging_to(by, owner)
-        if member == "subscription":
+    def _derived(self, inside: Inside, owner: str, whole: bool) -> Object:
+        found = self.shelf(inside.of).belonging_to(inside.by, owner)
+        if inside.of == "subscription":
             found = [each for each in found if each["status"] != "canceled"]
-        return self._cut(a_list(url.format(owner), found), whole)
+        return self._cut(a_list(inside.url.format(id=owner), found), whole)
 
     def _view_contained(self, shown: Object, kind: str, tree: Tree) -> None:
-        for place in CONTAINED.get(kind, ()):
+        for place in kind_of(kind).contains:
             name, _, data = place.partition(".")
             inside = shown.get(name)
             if not inside:
@@ -516,12 +499,12 @@ class Account:
                 shown[name] = self.view(inside, branch)
 
     def _grow(self, value: Object, tree: Tree, kind: str, prefix: str) -> None:
-        places = EXPANDABLE.get(kind, {})
+        places, contains = kind_of(kind).expandable, kind_of(kind).contains
         for name, branch in tree.items():
             at, inside = prefix + name, value.get(name)
             if places.get(at):
                 value[name] = self._expanded(inside, branch, places[at])
-            elif at in places or f"{at}.data" in CONTAINED.get(kind, ()) or at in CONTAINED.get(kind, ()):
+            elif at in places or f"{at}.data" in contains or at in contains:
                 continue
             elif isinstance(inside, dict):
                 value[name] = grown = dict(inside)
@@ -576,12 +559,10 @@ class Account:
     ) -> None:
         """`count` objects that are made when they are read, in about eight bytes each. An event of the type `told_by` tells of
         each, in the second of its creation; none does without a type."""
-        template = TEMPLATES.get(kind, plain(kind))
         new_id = partial(made_up_id, random=Random(kind))  # the same in every process
 
         def made(ident: str, created: int) -> Object:
-            given = _BULK_FIELDS.get(kind, {}) | dict(fields or {})
-            return template(new_id, ident, created, given) | given
+            return new_object(kind, new_id, ident, created, _BULK_FIELDS.get(kind, {}) | dict(fields or {}))
 
         def event(ident: str, created: int) -> Object:
             shown = self.view((make or made)(pattern_of(kind), created), version=self.default_version)
@@ -621,77 +602,3 @@ def _difference(before: Object, after: Object) -> Object:
         both = isinstance(old, dict) and isinstance(new, dict) and "object" not in old
         told[name] = _difference(old, new) if both and old is not None and new is not None else old
     return told
-
-
-def _on_create(obj: Object, legacy: bool) -> list[str]:
-    kind, status = obj["object"], obj.get("status")
-    if kind == "charge":
-        return [f"charge.{status}"]
-    if kind == "payment_intent":
-        return ["payment_intent.created", *_INTENT_EVENTS.get(str(status), [])]
-    if kind == "invoice":
-        return ["invoice.created", *_INVOICE_EVENTS.get(str(status), [])]
-    if kind == "refund":
-        return [] if legacy else ["refund.created"]
-    if kind == "invoice_payment":
-        return ["invoice_payment.paid"] if status == "paid" else []
-    if kind == "dispute":
-        closed = ["charge.dispute.closed"] if status in ("won", "lost", "warning_closed") else []
-        return ["charge.dispute.created", *closed]
-    if kind == "payout":
-        return ["payout.created", *([f"payout.{status}"] if status in ("paid", "failed", "canceled") else [])]
-    if kind in _SILENT:
-        return []
-    return [f"{_EVENT_PREFIX.get(kind, kind)}.created"]
-
-
-_INTENT_EVENTS = {
-    "succeeded": ["payment_intent.succeeded"],
-    "canceled": ["payment_intent.canceled"],
-    "processing": ["payment_intent.processing"],
-    "requires_action": ["payment_intent.requires_action"],
-    "requires_capture": ["payment_intent.amount_capturable_updated"],
-}
-_INVOICE_EVENTS = {
-    "open": ["invoice.finalized"],
-    "paid": ["invoice.finalized", "invoice.paid", "invoice.payment_succeeded"],
-    "void": ["invoice.finalized", "invoice.voided"],
-    "uncollectible": ["invoice.finalized", "invoice.marked_uncollectible"],
-}
-
-
-def _on_update(before: Object, after: Object) -> list[str]:
-    if before == after:
-        return []
-    kind, status = after["object"], after.get("status")
-    turned = before.get("status") != status
-    if kind == "payment_intent":
-        failed = turned and status == "requires_payment_method"
-        return ["payment_intent.payment_failed"] if failed else _INTENT_EVENTS.get(str(status), []) if turned else []
-    if kind == "subscription":
-        if turned and status == "canceled":
-            return ["customer.subscription.deleted"]
-        paused = turned and status == "paused"
-        return ["customer.subscription.updated", *(["customer.subscription.paused"] if paused else [])]
-    if kind == "invoice":
-        was_draft = before.get("status") == "draft"
-        more = [each for each in _INVOICE_EVENTS.get(str(status), []) if was_draft or each != "invoice.finalized"]
-        return ["invoice.updated", *(more if turned else [])]
-    if kind == "charge":
-        if turned and status in ("succeeded", "failed"):
-            return [f"charge.{status}"]
-        captured = after["captured"] and not before["captured"]
-        return ["charge.captured"] if captured else ["charge.updated"]
-    if kind == "refund":
-        failed = turned and status == "failed"
-        return ["refund.updated", "charge.refund.updated", *(["refund.failed"] if failed else [])]
-    if kind == "dispute":
-        if turned and status in ("won", "lost", "warning_closed"):
-            return ["charge.dispute.updated", "charge.dispute.closed"]
-        return ["charge.dispute.updated"]
-    if kind == "payout":
-        ended = turned and status in ("paid", "failed", "canceled")
-        return ["payout.updated", *([f"payout.{status}"] if ended else [])]
-    if kind in _SILENT:
-        return []
-    return [f"{_EVENT_PREFIX.get(kind, kind)}.updated"]

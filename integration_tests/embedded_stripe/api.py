@@ -15,10 +15,10 @@ import orjson
 from . import errors
 from .account import RETENTION, Account, Tree
 from .bulk import BulkItems
-from .endpoints import CONTAINED, EXPANDABLE, PERMISSIONS, SOURCE_PERMISSION, Collection, Filter, can_expand
+from .endpoints import PERMISSIONS, SOURCE_PERMISSION, can_expand
 from .errors import StripeError
+from .kinds import Collection, Filter, Object, kind_of
 from .shelf import FIRST, LAST, Key
-from .templates import Object
 from .versions import is_current
 
 Query = list[tuple[str, str]]
@@ -63,18 +63,9 @@ def route(account: Account, path: str) -> Route | None:
         ident = unquote_plus(raw[2])  # so Stripe's own libraries write a blank
     if len(raw) == 3:
         return Route(f"{collection.path}/:id", collection, ident)
-    if len(raw) == 4 and (collection.object, raw[3]) in _NESTED:
+    if len(raw) == 4 and raw[3] in kind_of(collection.object).lists:
         return Route(f"{collection.path}/:id/{raw[3]}", collection, ident, raw[3])
     return None
-
-
-_NESTED = {
-    ("invoice", "lines"): "line_item",
-    ("charge", "refunds"): "refund",
-    ("customer", "sources"): "bank_account",
-    ("customer", "tax_ids"): "tax_id",
-    ("customer", "subscriptions"): "subscription",
-}
 
 
 def parsed(query: str) -> Query:
@@ -258,8 +249,8 @@ def _require_targets(call: Call, kind: str, tree: Tree) -> None:
     def visit(kind: str, tree: Tree, prefix: str) -> None:
         for name, branch in tree.items():
             at = prefix + name
-            inside = CONTAINED.get(kind, {}).get(at) or CONTAINED.get(kind, {}).get(f"{at}.data")
-            targets = EXPANDABLE.get(kind, {}).get(at, [])
+            inside = kind_of(kind).contains.get(at) or kind_of(kind).contains.get(f"{at}.data")
+            targets = kind_of(kind).expandable.get(at, [])
             if kind == "balance_transaction" and at == "source":
                 call.key.require(*SOURCE_PERMISSION, call.account)
                 continue
@@ -359,7 +350,7 @@ def _items(account: Account, subscription: str) -> list[Object]:
 
 
 def _nested(call: Call, collection: Collection, ident: str, name: str) -> bytes:
-    kind = _NESTED[collection.object, name]
+    kind = kind_of(collection.object).lists[name].of
     items = _inside(call.account, collection, ident, name)
     given = parameters(call.query, [])
     tree = expansion(given.expand, kind, listed=True)
@@ -378,7 +369,7 @@ def _inside(account: Account, collection: Collection, ident: str, name: str) -> 
         items: list[Object] = owner[name]["data"]
         return items
     shown = account.view(owner, {name: {}}, whole=(name,))[name]["data"]
-    return [account.shelf(_NESTED[collection.object, name]).objects[each["id"]] for each in shown]
+    return [account.shelf(kind_of(collection.object).lists[name].of).objects[each["id"]] for each in shown]
 
 
 def _page_of(call: Call, kind: str, items: Sequence[Object], given: Parameters, tree: Tree, url: str) -> bytes:

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from .account import RETENTION, Account
-from .templates import Object, address, tier
+from .kinds import Object
+from .templates import address, tier
 
 DAY = 86_400
 _YEARS = 4 * 365 * DAY
@@ -260,8 +261,7 @@ class _Film:
         made = self.account.create("customer", given | fields, at=when)
         self.customers.append(made["id"])
         if number % 40 == 5:
-            ids = [self.account.create("tax_id", {"customer": made["id"]}, at=when)]
-            self.account.update("customer", made["id"], {"tax_ids": ids}, None)
+            self.account.create("tax_id", {"customer": made["id"]}, at=when)
         if number % 24 == 7:
             wait = self.random.randrange(30, 900) * DAY
             self.at(when + wait, partial(self.leave, made["id"]))

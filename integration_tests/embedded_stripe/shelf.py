@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .bulk import Bulk, BulkItems
+from .kinds import KINDS
 
 Object = dict[str, Any]
 Key = tuple[float, float]  # created, then the order in which objects of one second were made
@@ -16,14 +17,12 @@ Key = tuple[float, float]  # created, then the order in which objects of one sec
 FIRST: Key = (-math.inf, -math.inf)
 LAST: Key = (math.inf, math.inf)
 
-# Where an object is looked up by what it belongs to.
-_INDEXED = {
-    "refund": ("charge",),
-    "invoice_payment": ("invoice",),
-    "subscription": ("customer",),
-    "discount": ("customer",),
-    "balance_transaction": ("source",),
-}
+# Where an object is looked up by what it belongs to: kind -> fields.
+_INDEXED: dict[str, set[str]] = {}
+for _owner in KINDS.values():
+    for _inside in _owner.lists.values():
+        if _inside.by:
+            _INDEXED.setdefault(_inside.of, set()).add(_inside.by)
 
 
 class Shelf:
