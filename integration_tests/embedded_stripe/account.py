@@ -11,6 +11,7 @@ from functools import partial
 from random import Random
 from threading import RLock
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -83,6 +84,7 @@ class Account:
         self.default_version = PINNED_VERSION
         self.prices_default = "active"
         self.legacy_refund_events = False
+        self.pending_webhooks = 0  # in how many endpoints each new event is still awaited
         self.payout_contents: dict[str, set[str]] = {}  # payout -> the balance transactions it paid out
         self.lock = RLock()
         self.collections: list[Collection] = list(COLLECTIONS)
@@ -376,11 +378,14 @@ class Account:
         return made
 
     def _told(self, ident: str, at: int, type: str, version: str, data: Object) -> Object:
+        # What is deleted is so by a DELETE, which has no key.
+        key = None if type.endswith(".deleted") else str(UUID(int=self.random.getrandbits(128), version=4))
         return new_object("event", self.new_id, ident, at, {}) | {
             "api_version": version,
             "data": data,
             "livemode": self.livemode,
-            "request": {"id": self.new_id("request"), "idempotency_key": None},
+            "pending_webhooks": self.pending_webhooks,
+            "request": {"id": self.new_id("request"), "idempotency_key": key},
             "type": type,
         }
 
@@ -481,7 +486,7 @@ class Account:
         found = self.shelf(inside.of).belonging_to(inside.by, owner)
         if inside.of == "subscription":
             found = [each for each in found if each["status"] != "canceled"]
-        return self._cut(a_list(inside.url.format(id=owner), found), whole)
+        return self._cut(a_list(inside.url.format(id=owner), found, counted=inside.counted), whole)
 
     def _view_contained(self, shown: Object, kind: str, tree: Tree) -> None:
         for place in kind_of(kind).contains:

@@ -186,6 +186,17 @@ def answer(call: Call, to: Route) -> bytes:
     return _list(call, collection)
 
 
+def refused_write(account: Account, method: str, path: str, to: Route | None) -> StripeError:
+    """Nothing is written here: whatever is there can't be found by a method of writing, what is not is missing as in Stripe."""
+    if to is not None and to.collection is not None and to.ident is not None and to.nested is None:
+        kind = to.collection.object
+        if _found(account, kind, to.ident) is None:
+            missing = kind_of(kind).missing
+            param = missing.param_of_post if method == "POST" and missing.param_of_post else missing.param
+            return _missing(account, kind, to.ident, param, 404)
+    return errors.wrong_path(method, path)
+
+
 def _dump(body: Any) -> bytes:
     return orjson.dumps(body, option=orjson.OPT_INDENT_2)
 
@@ -202,14 +213,12 @@ def _account(account: Account) -> Object:
     }
 
 
-def _missing(account: Account, kind: str, ident: str, param: str, status: int) -> StripeError:
+def _missing(account: Account, kind: str, ident: str, param: str | None, status: int) -> StripeError:
     if kind == "event" and account.shelf("event").get(ident) is not None:
         return errors.aged_out(ident, param, status)
     twin = account._other
-    elsewhere = None
-    if twin is not None and twin.shelf(kind).get(ident) is not None:
-        elsewhere = "live" if twin.livemode else "test"
-    return errors.no_such(kind, ident, param, status=status, elsewhere=elsewhere)
+    hint = errors.in_other_mode(twin.livemode) if twin is not None and twin.shelf(kind).get(ident) is not None else ""
+    return errors.no_such(kind_of(kind).missing, ident, param, status=status, livemode=account.livemode, hint=hint)
 
 
 def _found(account: Account, kind: str, ident: str) -> Object | None:
@@ -234,7 +243,7 @@ def _retrieved(call: Call, collection: Collection, ident: str) -> bytes:
     if found is None:
         if kind == "customer" and ident in account.shelf(kind).gone:
             return _dump({"id": ident, "object": "customer", "deleted": True})
-        raise _missing(account, kind, ident, collection.param, 404)
+        raise _missing(account, kind, ident, kind_of(kind).missing.param, 404)
     return _dump(account.view(found, tree, version=_data_version(kind, call)))
 
 
@@ -274,7 +283,8 @@ def _list(call: Call, collection: Collection) -> bytes:
     tree = expansion(given.expand, kind, listed=True)
     _require_targets(call, kind, tree)
     if kind == "subscription_item":
-        return _page_of(call, kind, _items(account, given.values["subscription"]), given, tree, collection.path)
+        url = f"{collection.path}?subscription={given.values['subscription']}"
+        return _page_of(call, kind, _items(account, given.values["subscription"]), given, tree, url)
     keep = _Filters(account, collection, given)
     after, before = _bounds(given.ranges.pop("created", {}))
     keep.check()
@@ -301,13 +311,15 @@ def _list(call: Call, collection: Collection) -> bytes:
         found.reverse()
     version = _data_version(kind, call)
     key = (tuple(sorted(given.expand)), version if not is_current(version) else "")
-    return page(account.page_items(kind, found, tree, key, version), has_more, collection.path)
+    count = sum(map(keep.matches, shelf.walk())) if given.values.keys() & set(collection.counted_by) else None
+    return page(account.page_items(kind, found, tree, key, version), has_more, collection.path, count)
 
 
-def page(items: list[bytes], has_more: bool, url: str) -> bytes:
+def page(items: list[bytes], has_more: bool, url: str, count: int | None = None) -> bytes:
     """A list as Stripe indents it; `items` are indented already as they stand inside."""
     data = b"[\n    " + b",\n    ".join(items) + b"\n  ]" if items else b"[]"
-    return b'{\n  "object": "list",\n  "data": %b,\n  "has_more": %b,\n  "url": %b\n}\n' % (
+    return b'{\n  "object": "list",\n%b  "data": %b,\n  "has_more": %b,\n  "url": %b\n}\n' % (
+        b"" if count is None else b'  "count": %d,\n' % count,
         data,
         b"true" if has_more else b"false",
         orjson.dumps(url),
@@ -364,7 +376,7 @@ def _inside(account: Account, collection: Collection, ident: str, name: str) -> 
         return alike
     owner = _found(account, collection.object, ident)
     if owner is None:
-        raise _missing(account, collection.object, ident, collection.param, 404)
+        raise _missing(account, collection.object, ident, kind_of(collection.object).missing.param, 404)
     if name in owner:
         items: list[Object] = owner[name]["data"]
         return items
@@ -381,9 +393,8 @@ def _page_of(call: Call, kind: str, items: Sequence[Object], given: Parameters, 
         ids = items.ids if isinstance(items, BulkItems) else [item["id"] for item in items]
         places = [at for at, id in enumerate(ids) if id == cursor]
         if not places:
-            name = "line item" if kind == "line_item" else kind
             param = "starting_after" if given.starting_after else "ending_before"
-            raise errors.no_such(name, cursor, param, status=400)
+            raise _missing(account, kind, cursor, param, 400)
         start, end = (places[0] + 1, end) if given.starting_after else (0, places[0])
     if given.ending_before:
         found, has_more = items[max(start, end - given.limit) : end], end - start > given.limit
@@ -488,4 +499,4 @@ def _within(values: Iterable[int], bounds: dict[str, int]) -> bool:
     return bool(found) and all(tests[name](value, bound) for value in found for name, bound in bounds.items())
 
 
-__all__ = ["Call", "Route", "answer", "page", "parsed", "route"]
+__all__ = ["Call", "Route", "answer", "page", "parsed", "refused_write", "route"]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .errors import StripeError, went_wrong
+
 KINDS = {
     "status": "a status of choice, with a body of choice",
     "rate_limit": "429, with the header that tells the reason or without",
@@ -34,7 +36,7 @@ class Fault:
     """What goes wrong with the requests whose path (with its query) matches `path`, a regular expression, and for
     which `match` is true: `times` of them, or all if None, once `after` have gone well.
 
-    `status`, `body` ("json", "html", "empty"), `headers`, `code` and `message` shape the kind `status`; `reason` is
+    `status`, `body` ("json", "html", "empty"), `headers`, `code`, `message` and `param` shape the kind `status`; `reason` is
     the `Stripe-Rate-Limited-Reason` of `rate_limit`; `seconds` is for `slow` and, a byte, for `trickle`; `location` is
     where `redirect` points to.
     """
@@ -49,6 +51,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     code: str | None = None
     message: str | None = None
+    param: str | None = None
     reason: str | None = "endpoint-rate"
     seconds: float = 1.0
     location: str | None = None
@@ -57,6 +60,13 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"no fault is called {self.kind!r}; there are {', '.join(sorted(KINDS))}")
+
+    def error(self) -> StripeError:
+        """What the kind `status` answers as JSON."""
+        if self.status >= 500 and not (self.message or self.code):
+            return went_wrong(self.status, self.headers)
+        message = self.message or "An unknown error occurred"
+        return StripeError(self.status, message, self.code, self.param, headers=self.headers)
 
     def strikes(self, target: str, request: Any) -> bool:
         """Whether this request is one to fail; counts it."""

@@ -28,16 +28,17 @@ class Filter:
 
 @dataclass(frozen=True)
 class Collection:
-    """A list at the top of the API. `param` is what Stripe's 404 for an unknown id calls the id."""
+    """A list at the top of the API. `counted_by`: filters with which it tells how many objects there are."""
 
     path: str
     object: str
     filters: Mapping[str, Filter] = field(default_factory=dict)
     permission: str = ""
     row: str = ""
-    param: str = "id"
     required: tuple[str, ...] = ()
     by_created: bool = True
+    oldest_first: bool = False
+    counted_by: tuple[str, ...] = ()
 
     @property
     def stream(self) -> str:
@@ -48,7 +49,8 @@ class Collection:
 class Inside:
     """A list that an object shows: of the objects `of`, which stand in it whole or, with `by`, name the owner in that field.
 
-    `given`: fields of items that stand in their owner -> the owner's field from which they have their value.
+    `given`: fields of items that stand in their owner -> the owner's field from which they have their value. `counted`: the
+    list in the object has a `total_count`.
     """
 
     name: str
@@ -56,6 +58,17 @@ class Inside:
     url: str
     by: str = ""
     given: Mapping[str, str] = field(default_factory=dict)
+    counted: bool = True
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What Stripe says of an unknown id. `{id}` and `{livemode}` in the message stand for themselves."""
+
+    message: str
+    param: str | None = "id"
+    param_of_post: str | None = None
+    code: str | None = "resource_missing"
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,7 @@ class Kind:
     when: Mapping[str, Mapping[str, Object]] = field(default_factory=dict)
     permission: tuple[str, str] = ("", "")
     collection: Collection | None = None
+    missing: Missing = Missing("")
     events: Mapping[str, Object | None] = field(default_factory=dict)
     lists: Mapping[str, Inside] = field(default_factory=dict)
     expandable: Mapping[str, list[str]] = field(default_factory=dict)
@@ -98,6 +112,7 @@ def _read(name: str) -> Kind:
         entry.get("when", {}),
         (permission, row),
         _collection(name, listed, permission, row) if listed else None,
+        Missing(**{"message": f"No such {name}: '{{id}}'"} | entry.get("missing", {})),
         entry.get("events", {}),
         {inside: _inside(inside, path, fields) for inside, fields in entry.get("lists", {}).items()},
         entry.get("expandable", {}),
@@ -109,8 +124,17 @@ def _collection(name: str, listed: Object, permission: str, row: str) -> Collect
     takes = dict(listed["takes"])
     by_created = takes.pop("created", None) is not None
     filters = {param: _filter(param, given) for param, given in takes.items()}
-    param, required = listed.get("param", "id"), tuple(listed.get("requires", ()))
-    return Collection(listed["path"], name, filters, permission, row, param, required, by_created)
+    return Collection(
+        listed["path"],
+        name,
+        filters,
+        permission,
+        row,
+        required=tuple(listed.get("requires", ())),
+        by_created=by_created,
+        oldest_first=listed.get("order") == "oldest first",
+        counted_by=tuple(listed.get("counted_by", ())),
+    )
 
 
 def _filter(name: str, given: str | Object) -> Filter:
@@ -120,7 +144,7 @@ def _filter(name: str, given: str | Object) -> Filter:
 
 def _inside(name: str, path: str, fields: Object) -> Inside:
     url = fields.get("url", f"{path}/{{id}}/{name}")
-    return Inside(name, fields["of"], url, fields.get("by", ""), fields.get("with", {}))
+    return Inside(name, fields["of"], url, fields.get("by", ""), fields.get("with", {}), fields.get("counted", True))
 
 
 KINDS: dict[str, Kind] = {path.stem: _read(path.stem) for path in sorted(_FOLDER.glob("*.json"))}
@@ -131,4 +155,5 @@ def kind_of(name: str) -> Kind:
     """For an object of which nothing is known here: what every object has."""
     template: Object = {"id": "=id", "object": name, "created": "=created", "livemode": False, "metadata": {}}
     events = {f"{name}.{what}d": {"on": what} for what in ("create", "update", "delete")}
-    return KINDS.get(name) or Kind(name, (f"{name[:4]}_", 24), template, events=events)
+    missing = Missing(f"No such {name}: '{{id}}'")
+    return KINDS.get(name) or Kind(name, (f"{name[:4]}_", 24), template, events=events, missing=missing)

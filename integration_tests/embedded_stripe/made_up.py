@@ -116,6 +116,7 @@ class _Film:
                 self.at(self.begin + 60 * DAY + span * self.random.random() * 0.9, self.abandon)
         self.at(self.end - 400 * DAY, self.awkward_invoices)
         self.at(self.end - 20 * DAY, self.awkward_invoices)
+        self.at(self.end - 22 * DAY, partial(self.contest, None))
         self.at(self.end - 300 * DAY, self.twelve_items)
         self.at(self.end - 12 * DAY, self.twelve_items)
         self.at(self.end - 200 * DAY, self.twelve_refunds)
@@ -143,6 +144,7 @@ class _Film:
                     if name == "T-shirt"
                     else None,
                     "type": "good" if name == "T-shirt" else "service",
+                    "tax_details": {"performance_location": None, "tax_code": "txcd_99999999"} if name == "T-shirt" else None,
                 },
                 at=when + number,
             )
@@ -392,11 +394,8 @@ class _Film:
         )
         about = {"customer": customer, "amount": amount, "currency": currency} | fields
         create("payment_intent", {"id": intent, "latest_charge": charge} | about, at=when)
-        create(
-            "charge",
-            {"id": charge, "payment_intent": intent, "balance_transaction": entry["id"]} | about,
-            at=when,
-        )
+        create("charge", {"id": charge, "payment_intent": intent} | about, at=when)
+        self.fill_in("charge", charge, {"balance_transaction": entry["id"]}, when)
         self.charges.append(charge)
         return intent
 
@@ -424,7 +423,14 @@ class _Film:
         for _ in range(130):
             self.pay(when, self.random.choice(self.customers), self.random.randrange(100, 9000), "usd")
 
+    def fill_in(self, kind: str, ident: str, fields: Object, when: int) -> None:
+        """What Stripe adds to an object seconds after it was made, with no event."""
+        self.account.update(kind, ident, fields, None, at=when)
+
     def abandon(self, when: int) -> None:
+        declined = {"code": "card_declined", "decline_code": "insufficient_funds", "message": "Your card has insufficient funds."}
+        about = {"status": "requires_payment_method", "last_payment_error": declined | {"type": "card_error"}}
+        self.account.create("payment_intent", about, at=when)
         for status in ("requires_payment_method", "canceled", "requires_action", "processing", "requires_capture"):
             self.account.create("payment_intent", {"status": status, "amount": 4200}, at=when)
         self.account.create("charge", {"status": "pending", "amount": 4200, "paid": False}, at=when)
@@ -441,9 +447,13 @@ class _Film:
         entry = self.entry(when, -settled, "usd" if rate else found["currency"], "refund", ident, exchange_rate=rate)
         reason = self.random.choice([None, "requested_by_customer", "duplicate"])
         fields = {"id": ident, "charge": charge, "amount": part, "reason": reason, "balance_transaction": entry["id"]}
-        self.account.create("refund", fields | {"customer": found["customer"]}, at=when)
+        made = self.account.create("refund", fields | {"customer": found["customer"]}, at=when)
+        known = {"card": made["destination_details"]["card"] | {"reference_status": "available"}}
+        self.at(when + 5, partial(self.fill_in, "refund", ident, {"destination_details": known}))
 
-    def contest(self, charge: str, when: int) -> None:
+    def contest(self, charge: str | None, when: int) -> None:
+        """A dispute of that charge or of the newest, decided after twenty days."""
+        charge = charge or self.charges[-1]
         found = self.account.shelf("charge").objects[charge]
         number = self.random.randrange(100)
         ident = self.account.new_id("dispute")
@@ -459,6 +469,8 @@ class _Film:
             },
             at=when,
         )
+        person = {"evidence": {"customer_name": "Jenny Rosen", "customer_email_address": "jenny@example.com"}}
+        self.at(when + 4, partial(self.fill_in, "dispute", ident, person))
         self.at(when + 20 * DAY, partial(self.decide, ident, "won" if number % 3 == 0 else "lost"))
 
     def decide(self, ident: str, status: str, when: int) -> None:
@@ -509,7 +521,8 @@ class _Film:
             lines = [{"amount": 100 + line % 7, "description": f"Item {line} → ”é”"} for line in range(count)]
             self.invoice(when + number, customer, lines, "paid", description="Many lines" if count > 10 else None)
         for status in ("draft", "open", "void", "uncollectible"):
-            self.invoice(when + 9, customer, [{"amount": 2500}], status, due_date=when + 30 * DAY)
+            rendering = {"amount_tax_display": None, "pdf": {"page_size": "letter"}, "template": None, "template_version": None}
+            self.invoice(when + 9, customer, [{"amount": 2500}], status, due_date=when + 30 * DAY, rendering=rendering)
         mistake = self.account.create("invoice", {"customer": customer, "status": "draft"}, at=when + 10)
         self.at(when + DAY, partial(self.delete, "invoice", mistake["id"]))
         parts = self.account.create("invoice", {"customer": customer, "lines": [{"amount": 11_000}]}, at=when + 11)
@@ -521,7 +534,12 @@ class _Film:
     def twelve_items(self, when: int) -> None:
         monthly = [price for price in self.prices if price["currency"] == "usd"]
         items = [{"price": monthly[number % len(monthly)], "quantity": number + 1} for number in range(12)]
-        self.account.create("subscription", {"customer": self.random.choice(self.customers), "items": items}, at=when)
+        pending = dict.fromkeys(
+            ["billing_cycle_anchor", "cancel_at_period_end", "discount", "discounts", "metadata", "trial_end"]
+        )
+        pending |= {"expires_at": when + DAY, "subscription_items": None, "trial_from_plan": None}
+        fields = {"customer": self.random.choice(self.customers), "items": items, "pending_update": pending}
+        self.account.create("subscription", fields, at=when)
 
     def twelve_refunds(self, when: int) -> None:
         self.pay(when - 3600, self.random.choice(self.customers), 24_000, "usd", description="Refunded bit by bit")
@@ -535,6 +553,7 @@ class _Film:
         """A day's small changes."""
         update, pick = self.account.update, self.random.choice
         day = str((self.end - when) // DAY)
+        self.account.pending_webhooks = int(day) % 6 if int(day) % 4 == 0 else 0
         customer = pick(self.customers)
         update("customer", customer, {"metadata": {"seen": day}}, at=when)
         update("customer", customer, {"metadata": {"seen": None}, "name": f"Renamed {day} → ✓"}, at=when)

@@ -26,7 +26,7 @@ import orjson
 
 from . import errors
 from .account import Account
-from .api import Call, Query, Route, answer, page, parsed, route
+from .api import Call, Query, Route, answer, page, parsed, refused_write, route
 from .endpoints import IMPLIED_PERMISSIONS, PERMISSIONS, VERSIONS
 from .errors import StripeError
 from .faults import Fault
@@ -334,6 +334,7 @@ class StripeServer:
 
     def _reply(self, incoming: _Incoming, fault: Fault | None) -> _Reply:
         account = self.account
+        version = incoming.headers.get("stripe-version", account.default_version)
         try:
             key, account = self._admitted(incoming)
             version = incoming.headers.get("stripe-version", account.default_version)
@@ -341,7 +342,7 @@ class StripeServer:
                 raise errors.bad_version(version)
             to = route(account, incoming.path)
             if incoming.method != "GET" or to is None:
-                raise errors.wrong_path(incoming.method, incoming.path)
+                raise refused_write(account, incoming.method, incoming.path, to)
             with self._lock:
                 self._limits.admit(account, to.operation, incoming.at)
             reply = self._failed(fault, key, account, to) if fault else None
@@ -355,52 +356,47 @@ class StripeServer:
                     body = page([], True, incoming.path)
                 reply = _Reply(200, body)
         except StripeError as error:
-            reply = self._refusal(error, account)
-            version = incoming.headers.get("stripe-version", account.default_version)
-        reply.headers["Stripe-Version"] = version if version in VERSIONS else account.default_version
+            return self._refusal(error, account, version)
+        reply.headers |= {"Stripe-Version": version, "X-Stripe-Priority-Routing-Enabled": "true"}
         return reply
 
-    def _refusal(self, error: StripeError, account: Account) -> _Reply:
+    def _refusal(self, error: StripeError, account: Account, version: str) -> _Reply:
         request = f"req_{secrets.token_hex(7)}"
         mode = "" if account.livemode else "test/"
         log_url = f"https://dashboard.stripe.com/{account.id}/{mode}workbench/logs?object={request}"
         body = orjson.dumps(error.body(log_url), option=orjson.OPT_INDENT_2) + b"\n"
-        headers = dict(error.headers) | ({"Request-Id": request} if error.request_id else {})
-        return _Reply(error.status, body, headers, request_id=error.request_id)
+        headers = dict(error.headers)
+        if not error.anonymous:
+            headers["Stripe-Version"] = version
+            if error.request_id:
+                headers["Request-Id"] = request
+        return _Reply(error.status, body, headers, request_id=False)
 
     def _failed(self, fault: Fault, key: Key, account: Account, to: Route) -> _Reply | None:
-        """The answer of a fault that has one of its own."""
+        """The answer of a fault that has one of its own. Raises the error that the fault is."""
         kind = fault.kind
         if kind == "rate_limit":
-            return self._refusal(errors.rate_limited(account.livemode, fault.reason), account)
+            raise errors.rate_limited(account.livemode, fault.reason)
         if kind == "lock_timeout":
-            return self._refusal(errors.locked(), account)
+            raise errors.locked()
         if kind == "revoked":
-            return self._refusal(errors.invalid_key(key.token), account)
+            raise errors.invalid_key(key.token)
         if kind == "permission":
             collection = to.collection
             row, permission = (collection.row, collection.permission) if collection else ("Accounts", "account_read")
-            error = errors.permission_denied(key.token, key.ident, account.id, row, permission)
-            return self._refusal(error, account)
+            raise errors.permission_denied(key.token, key.ident, account.id, row, permission)
         if kind == "not_json":
             return _Reply(200, _HTML, content_type="text/html")
         if kind == "empty_200":
             return _Reply(200, b"")
         if kind == "redirect":
             return _Reply(302, b"", {"Location": fault.location or f"{self.url}/elsewhere"})
+        if kind == "status" and fault.body == "html":
+            return _Reply(fault.status, _HTML, dict(fault.headers), content_type="text/html")
+        if kind == "status" and fault.body == "empty":
+            return _Reply(fault.status, b"", dict(fault.headers))
         if kind == "status":
-            reply = self._refusal(
-                StripeError(fault.status, fault.message or "An unknown error occurred", fault.code)
-                if fault.message or fault.code or fault.status < 500
-                else errors.went_wrong(fault.status),
-                account,
-            )
-            if fault.body == "html":
-                reply.body, reply.content_type = _HTML, "text/html"
-            elif fault.body == "empty":
-                reply.body = b""
-            reply.headers |= fault.headers
-            return reply
+            raise fault.error()
         return None
 
     def _admitted(self, incoming: _Incoming) -> tuple[Key, Account]:
@@ -443,6 +439,9 @@ class StripeServer:
             "Content-Type": reply.content_type,
             "Content-Length": str(len(body)),
             "Connection": "keep-alive",
+            "Cache-Control": "no-cache, no-store",
+            "Vary": "Origin",
+            "Strict-Transport-Security": "max-age=63072000; includeSubDomains; preload",
         }
         if reply.request_id:
             headers["Request-Id"] = f"req_{secrets.token_hex(7)}"

@@ -28,8 +28,10 @@ def made_up_id(kind: str, random: Random) -> str:
     return prefix + "".join(random.choices(_ALPHABET, k=length))
 
 
-def a_list(url: str, data: list[Object]) -> Object:
-    return {"object": "list", "data": data, "has_more": False, "total_count": len(data), "url": url}
+def a_list(url: str, data: list[Object], *, counted: bool = True) -> Object:
+    """A list as it stands in an object."""
+    total: Object = {"total_count": len(data)} if counted else {}
+    return {"object": "list", "data": data, "has_more": False, **total, "url": url}
 
 
 def address(**given: Any) -> Object:
@@ -147,7 +149,6 @@ def plan_of(price: Object) -> Object:
     """The plan that Stripe shows beside a recurring price, under the same id."""
     recurring = price["recurring"]
     made: Object = {name: price[name] for name in _TWINS} | {
-        "object": "plan",
         "amount": price["unit_amount"],
         "amount_decimal": price["unit_amount_decimal"],
         "interval": recurring["interval"],
@@ -158,7 +159,8 @@ def plan_of(price: Object) -> Object:
         "trial_period_days": recurring["trial_period_days"],
         "usage_type": recurring["usage_type"],
     }
-    return made | ({"tiers": price["tiers"]} if "tiers" in price else {})
+    tiers = {"tiers": price["tiers"]} if "tiers" in price else {}
+    return {"id": price["id"], "object": "plan"} | dict(sorted(made.items())) | tiers
 
 
 def price_of(plan: Object) -> Object:
@@ -198,7 +200,7 @@ def _subscription_item(new_id: NewId, ident: str, created: int, given: Object) -
 
 def _line_item(new_id: NewId, ident: str, created: int, given: Object) -> None:
     """`price`, `subscription` and `subscription_item` say what the line is for."""
-    price, subscription = given.pop("price", None), given.get("subscription")
+    price, subscription = given.pop("price", None), given.pop("subscription", None)
     proration = {"proration": False, "proration_details": {"credited_items": None}}
     item = invoice_item = None
     if subscription:
