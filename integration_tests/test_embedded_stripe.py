@@ -418,12 +418,12 @@ def test_a_recurring_price_is_a_plan_too(account: Account, server: StripeServer)
 
 
 def test_a_collection_may_be_added(account: Account, server: StripeServer) -> None:
-    assert get(server, "/v1/setup_intents").status_code == 404
-    account.add_collection("/v1/setup_intents", "setup_intent", ["customer", "created"])
-    account.create("setup_intent", {"id": "seti_1", "customer": "cus_1"})
-    assert ids(server, "/v1/setup_intents?customer=cus_1&created[gte]=1") == ["seti_1"]
-    assert ids(server, "/v1/setup_intents?customer=cus_2") == []
-    assert list(account.listed("setup_intents")) == ["seti_1"]
+    assert get(server, "/v1/widgets").status_code == 404
+    account.add_collection("/v1/widgets", "widget", ["customer", "created"])
+    account.create("widget", {"id": "widget_1", "customer": "cus_1"})
+    assert ids(server, "/v1/widgets?customer=cus_1&created[gte]=1") == ["widget_1"]
+    assert ids(server, "/v1/widgets?customer=cus_2") == []
+    assert list(account.listed("widgets")) == ["widget_1"]
 
 
 def test_the_truth_has_nested_lists_whole(account: Account) -> None:

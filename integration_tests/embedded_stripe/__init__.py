@@ -9,8 +9,9 @@ with StripeServer(account) as server:
 from __future__ import annotations
 
 from .account import Account
+from .endpoints import PRODUCTS
 from .faults import Fault
 from .made_up import made_up_account
 from .server import Request, StripeServer
 
-__all__ = ["Account", "Fault", "Request", "StripeServer", "made_up_account"]
+__all__ = ["PRODUCTS", "Account", "Fault", "Request", "StripeServer", "made_up_account"]

@@ -16,17 +16,15 @@ from uuid import UUID
 import orjson
 
 from .bulk import Bulk, pattern_of
-from .endpoints import COLLECTIONS, PINNED_VERSION, Collection, Filter
+from .endpoints import COLLECTIONS, PINNED_VERSION, PRODUCTS, Collection, Filter
 from .events import tells_previous, told_of_change, told_of_deletion, told_of_new
 from .kinds import Inside, Object, kind_of
 from .shelf import FIRST, LAST, Key, Shelf
 from .templates import a_list, address, filled_list, made_up_id, new_object, plan_of, price_of
-from .versions import is_current, reshape
+from .views import Tree, Views
 
 RETENTION = 30 * 86_400
-INLINE = 10  # how much of a nested list comes with its object
-
-Tree = Mapping[str, Any]  # what to expand: {"customer": {"subscriptions": {}}}
+_FOUNDED = 1_500_000_000
 
 
 @dataclass(frozen=True)
@@ -74,10 +72,19 @@ class Account:
     """What one key's mode shows of a Stripe account. Objects handed out are copies: change them with `update`.
 
     With `now` the clock stands still until `advance`; without, it follows the real one. `live` and `test` are the
-    two modes of the same account; this one is the mode that `livemode` says.
+    two modes of the same account; this one is the mode that `livemode` says. As a new account of Stripe's, it has none of
+    `PRODUCTS` but those in `products`, and those of which an object is made.
     """
 
-    def __init__(self, now: int | None = None, *, seed: int = 0, id: str | None = None, livemode: bool = False) -> None:
+    def __init__(
+        self,
+        now: int | None = None,
+        *,
+        seed: int = 0,
+        id: str | None = None,
+        livemode: bool = False,
+        products: Iterable[str] = (),
+    ) -> None:
         self.random = Random(seed)
         self.id = id or made_up_id("account", self.random)
         self.livemode = livemode
@@ -95,6 +102,10 @@ class Account:
         self._pending: list[tuple[int, str]] = []
         self._rendered: dict[Any, bytes] = {}
         self._other: Account | None = None
+        self._views = Views(self.find, self.members, self._is_gone, self.payment_of)
+        self._products: set[str] = set()
+        for product in products:
+            self.enable(product)
 
     # ------------------------------------------------------------------ clock and modes
 
@@ -124,7 +135,20 @@ class Account:
     def test(self) -> Account:
         return self.other if self.livemode else self
 
-    # ------------------------------------------------------------------ collections
+    # ------------------------------------------------------------------ products and collections
+
+    def enable(self, product: str) -> None:
+        """From now on the account has that product."""
+        if product not in PRODUCTS:
+            raise ValueError(f"no product is called {product!r}; there are {', '.join(sorted(PRODUCTS))}")
+        self._products.add(product)
+
+    def disable(self, product: str) -> None:
+        self._products.discard(product)
+
+    def has(self, product: str) -> bool:
+        """Whether the account has that product, if one is named. Test clocks are there in test mode without being enabled."""
+        return not product or product in self._products or (product == "test_clocks" and not self.livemode)
 
     def add_collection(
         self,
@@ -137,15 +161,15 @@ class Account:
     ) -> Collection:
         """A further list of the API. `params` are its filters, each compared with the field of its name."""
         filters = {name: Filter("is", name) for name in params if name != "created"}
-        collection = Collection(
-            path, object, filters, permission or f"{object}_read", row or object.replace("_", " ").title() + "s"
-        )
+        row = row or object.replace("_", " ").title() + "s"
+        stream = path.removeprefix("/v1/").replace("/", "_")
+        collection = Collection(path, object, filters, permission or f"{object}_read", row, stream)
         self.collections = [known for known in self.collections if known.path != path] + [collection]
         return collection
 
     def collection(self, stream: str) -> Collection:
         for known in self.collections:
-            if stream in (known.stream, known.path):
+            if stream in (known.stream, known.path, known.path.removeprefix("/v1/")):
                 return known
         raise KeyError(stream)
 
@@ -176,67 +200,93 @@ class Account:
             return _copied(made)
 
     def _create(self, kind: str, given: Object, at: int | None, inline: bool, event: str | Natural | None) -> Object:
+        known = kind_of(kind)
         created = given.get("created")
         if created is None:
             created = self.now if at is None else at
         ident = given.get("id") or self.new_id(kind)
+        place = f"{given[known.unique_in]}/{ident}" if known.unique_in else ident
         shelf = self.shelf(kind)
-        if shelf.get(ident) is not None:
-            raise ValueError(f"{kind} {ident!r} exists already")
-        self._from_owner(kind, given)
+        if shelf.get(place) is not None:
+            raise ValueError(f"{kind} {place!r} exists already")
+        self._inherit(kind, given)
         made = new_object(kind, self.new_id, ident, created, given)
-        made["id"], made["created"] = ident, created
+        made["id"] = ident
+        if "created" in made:
+            made["created"] = created
         if "livemode" in made:
             made["livemode"] = self.livemode
-        for name in [inside.name for inside in kind_of(kind).lists.values() if inside.by]:
+        for name in [inside.name for inside in known.lists.values() if inside.by]:
             made.pop(name, None)
-        self._put(kind, made, created, listed=not inline and not made.get("test_clock"))
+        if known.product:
+            self._products.add(known.product)
+        self._put(kind, made, created, listed=not inline and not made.get("test_clock"), place=place)
         if event is NATURAL:
             for each in told_of_new(made):
                 if not (self.legacy_refund_events and kind == "refund"):
                     self._natural(each, made, created)
         elif isinstance(event, str):
             self._natural(event, made, created)
-        self._follow_create(kind, made, created, inline, event is not None)
+        self._follow_creation(kind, made, created, inline, event is not None)
         return made
 
-    def _from_owner(self, kind: str, given: Object) -> None:
-        """What a refund, a dispute or a payment takes over from the object that it belongs to."""
-        owner = None
-        if kind in ("refund", "dispute"):
-            owner = self.shelf("charge").get(given.get("charge", ""))
-        elif kind == "invoice_payment":
-            owner = self.shelf("invoice").get(given.get("invoice", ""))
-        if owner:
-            given.setdefault("currency", owner["currency"])
-            if kind != "invoice_payment":
-                given.setdefault("payment_intent", owner["payment_intent"])
-            if kind == "dispute":
-                given.setdefault("amount", owner["amount"])
+    def _inherit(self, kind: str, given: Object) -> None:
+        """What an object takes over from those that it belongs to."""
+        known = kind_of(kind)
+        for field, names in known.inherits.items():
+            owner = self.find(str(given.get(field)), known.expandable[field])
+            for name in names:
+                if owner and owner[name] is not None:
+                    given.setdefault(name, owner[name])
+        if kind == "customer_balance_transaction" and (customer := self.shelf("customer").get(str(given.get("customer")))):
+            amount = given.setdefault("amount", known.template["amount"])
+            given.setdefault("ending_balance", customer["balance"] + amount)
 
-    def _put(self, kind: str, made: Object, created: int, *, listed: bool) -> None:
+    def _put(self, kind: str, made: Object, created: int, *, listed: bool, place: str | None = None) -> None:
         self._sequence += 1
-        self.shelf(kind).put(made, (created, self._sequence), listed=listed)
+        self.shelf(kind).put(made, (created, self._sequence), listed=listed, place=place)
         if kind == "balance_transaction" and made["status"] == "pending":
             heapq.heappush(self._pending, (made["available_on"], made["id"]))
         self._rendered.clear()
 
-    def _follow_create(self, kind: str, made: Object, created: int, inline: bool, tell: bool) -> None:
-        if kind == "refund" and made["status"] not in _UNDONE:
-            charge = self.shelf("charge").own(made["charge"])
-            if charge:
-                charge["amount_refunded"] += made["amount"]
-                charge["refunded"] = charge["amount_refunded"] >= charge["amount"]
-                if tell:
-                    self._natural("charge.refunded", charge, created)
+    def _follow_creation(self, kind: str, made: Object, created: int, inline: bool, tell: bool) -> None:
+        if made.get("status") not in _UNDONE:
+            self._share(made, made.get("amount", 0), created, tell)
         if kind == "dispute":
-            charge = self.shelf("charge").own(made["charge"])
-            if charge:
-                charge["disputed"] = True
+            self._change_silently("charge", made["charge"], {"disputed": True})
+        if kind == "setup_attempt":
+            self._change_silently("setup_intent", made["setup_intent"], {"latest_attempt": made["id"]})
+        if kind == "customer_balance_transaction" and self.shelf("customer").get(made["customer"]):
+            change = {"balance": made["ending_balance"]}
+            self.update("customer", made["customer"], change, NATURAL if tell else None, at=created)
         if kind == "price" and made["recurring"] and not inline and made["id"] not in self.shelf("plan").objects:
             self._twin("plan", plan_of(made), created, tell)
         if kind == "plan" and made["id"] not in self.shelf("price").objects:
             self._twin("price", new_object("price", self.new_id, made["id"], created, price_of(made)), created, tell)
+        if kind == "entitlements.active_entitlement" and tell:
+            self._tell_entitlements(made["_customer"], created)
+
+    def _share(self, made: Object, amount: int, when: int, tell: bool) -> None:
+        """What an object adds to the sum that its owner holds: a refund to its charge's."""
+        share = kind_of(made["object"]).adds_to
+        owner = self.shelf(share.kind).get(made[share.by]) if share else None
+        if share and owner:
+            total = owner[share.to] + amount
+            change = {share.to: total, share.whole: total >= owner["amount"]}
+            self.update(share.kind, made[share.by], change, NATURAL if tell else None, at=when)
+
+    def _change_silently(self, kind: str, ident: str, change: Object) -> None:
+        if self.shelf(kind).get(ident):
+            self.update(kind, ident, change, None)
+
+    def _tell_entitlements(self, customer: str, when: int) -> None:
+        """An event about what a customer is entitled to: the object has no id, and holds the first ten."""
+        held = [each for each in self.each("entitlements.active_entitlement") if each["_customer"] == customer]
+        shown = [self.view(each) for each in held]
+        summary = {"object": "entitlements.active_entitlement_summary", "customer": customer, "livemode": self.livemode}
+        items = a_list(f"/v1/customer/{customer}/entitlements", shown, counted=False)
+        items |= {"data": shown[:10], "has_more": len(shown) > 10}
+        self._natural("entitlements.active_entitlement_summary.updated", summary | {"entitlements": items}, when)
 
     def _twin(self, kind: str, made: Object, created: int, tell: bool) -> None:
         """Stripe shows a recurring price as a plan too, and a plan as a price, under one id."""
@@ -257,13 +307,13 @@ class Account:
         """Merges `fields` into the object: dicts key by key (a None in `metadata` takes a key out), all else whole."""
         with self.lock:
             when = self.now if at is None else at
-            obj = self.shelf(kind).own(id)
+            obj = self.singleton(kind) if id == kind else self.shelf(kind).own(id)
             if obj is None:
                 raise KeyError(f"no {kind} {id!r}")
             before = _copied(obj)
             given = dict(fields)
             self._refill(kind, obj, given)
-            if kind == "product" and event is not None:
+            if "updated" in kind_of(kind).template and event is not None:
                 given.setdefault("updated", when)
             shelf = self.shelf(kind)
             moved = shelf.looked_up_by(given)
@@ -273,24 +323,17 @@ class Account:
                 del shelf.gone[id]
             _merge(obj, given)
             if moved:
-                shelf.put(obj, key or FIRST, listed=key is not None)
+                shelf.put(obj, key or FIRST, listed=key is not None, place=id)
             if kind == "balance_transaction" and obj["status"] == "pending":
                 heapq.heappush(self._pending, (obj["available_on"], id))
             self._rendered.clear()
             events = told_of_change(before, obj) if event is NATURAL else [event] if isinstance(event, str) else []
             for each in events:
                 self._natural(each, obj, when, _difference(before, obj) if tells_previous(kind, each) else None)
-            if kind == "refund" and before["status"] != obj["status"] and obj["status"] in _UNDONE:
-                self._give_back(obj)
+            if kind_of(kind).adds_to and before.get("status") != obj.get("status") and obj.get("status") in _UNDONE:
+                self._share(obj, -obj["amount"], when, tell=False)
             self._update_twin(kind, obj, given, event is not None, when)
             return _copied(obj)
-
-    def _give_back(self, refund: Object) -> None:
-        """A refund that failed is none of its charge any more."""
-        charge = self.shelf("charge").own(refund["charge"])
-        if charge:
-            charge["amount_refunded"] -= refund["amount"]
-            charge["refunded"] = False
 
     def _refill(self, kind: str, obj: Object, given: Object) -> None:
         """A list may be given as a plain one: its items are filled like new ones."""
@@ -316,7 +359,7 @@ class Account:
                 self.update(kind, id, ended, event, at=when)
                 return
             if kind == "customer":
-                for its in self.shelf("subscription").belonging_to("customer", id):
+                for _, its in self.shelf("subscription").belonging_to("customer", id):
                     if its["status"] != "canceled":
                         self.delete("subscription", its["id"], at=when)
             shelf = self.shelf(kind)
@@ -328,6 +371,8 @@ class Account:
             final = last | {"product": {"active": False}, "coupon": {"valid": False}}.get(kind, {})
             for each in told_of_deletion(final) if event is NATURAL else [event] if isinstance(event, str) else []:
                 self._natural(each, final, when)
+            if kind == "entitlements.active_entitlement" and event is not None:
+                self._tell_entitlements(last["_customer"], when)
             twin = _TWIN.get(kind)
             if twin and id in self.shelf(twin).objects:
                 self.delete(twin, id, at=when, event=event)
@@ -389,8 +434,8 @@ class Account:
             "type": type,
         }
 
-    def is_visible(self, event: Object) -> bool:
-        due = self._late.get(event["id"])
+    def is_visible(self, event: str) -> bool:
+        due = self._late.get(event)
         return due is None or due <= self.now
 
     # ------------------------------------------------------------------ what is there
@@ -404,6 +449,29 @@ class Account:
                 found["status"] = "available"
                 self._rendered.clear()
 
+    def singleton(self, kind: str) -> Object:
+        """The object of a kind of which an account has one; `update` knows it under the name of its kind."""
+        shelf = self.shelf(kind)
+        if kind == "balance":
+            return new_object(kind, self.new_id, "", self.now, {"livemode": self.livemode} | self._sums())
+        if kind not in shelf.objects:
+            made = new_object(kind, self.new_id, self.id, _FOUNDED, {"type": "standard"} if kind == "account" else {})
+            if "livemode" in made:
+                made["livemode"] = self.livemode
+            shelf.put(made, FIRST, listed=False, place=kind)
+        return shelf.objects[kind]
+
+    def _sums(self) -> Object:
+        """What the balance transactions sum to, but those of a bulk."""
+        sums: dict[str, dict[str, int]] = {"available": {}, "pending": {}}
+        for entry in self.shelf("balance_transaction").objects.values():
+            by_currency = sums[entry["status"]]
+            by_currency[entry["currency"]] = by_currency.get(entry["currency"], 0) + entry["net"]
+        return {
+            status: [{"amount": amount, "currency": code, "source_types": {"card": amount}} for code, amount in each.items()]
+            for status, each in sums.items()
+        }
+
     def find(self, ident: str, kinds: Iterable[str] | None = None) -> Object | None:
         for kind in kinds or self._shelves:
             shelf = self._shelves.get(kind)
@@ -415,7 +483,7 @@ class Account:
     def payment_of(self, owner: str) -> Object | None:
         """The newest invoice payment of an invoice or of a payment intent."""
         payments = self.shelf("invoice_payment")
-        found = payments.belonging_to("invoice", owner)
+        found = [payment for _, payment in payments.belonging_to("invoice", owner)]
         if not found and owner.startswith("pi_"):
             found = [p for p in payments.objects.values() if p["payment"].get("payment_intent") == owner]
         return found[0] if found else None
@@ -433,8 +501,8 @@ class Account:
         if kind == "event":
             after = max(after, (oldest, -math.inf))
         for at in shelf.walk(after, before, oldest_first=oldest_first):
-            obj = shelf.bulk.object_at(at) if isinstance(at, int) and shelf.bulk else shelf.objects[str(at)]
-            if kind != "event" or self.is_visible(obj):
+            obj = shelf.at(at)
+            if kind != "event" or self.is_visible(obj["id"]):
                 yield obj
 
     def listed(self, stream: str, expand: Iterable[str] = (), nested: Iterable[str] = ()) -> dict[str, Object]:
@@ -449,85 +517,45 @@ class Account:
                 branch = branch.setdefault(segment, {})
         with self.lock:
             self.settle()
-            return {obj["id"]: _copied(self.view(obj, tree, whole=whole)) for obj in self.each(kind)}
+            hides = self.collection(stream).hides
+            shown = (obj for obj in self.each(kind) if not is_hidden(obj, hides))
+            return {obj["id"]: _copied(self.view(obj, tree, whole=whole)) for obj in shown}
 
-    # ------------------------------------------------------------------ how it looks
+    def children(self, stream: str) -> dict[tuple[str, str], Object]:
+        """The truth of the lists that belong to objects, such as `invoice_line_items`: by the ids of owner and child, all that
+        those of the listed owners show."""
+        with self.lock:
+            self.settle()
+            return {
+                (owner["id"], each["id"]): _copied(self.view(each))
+                for collection in self.collections
+                for inside in kind_of(collection.object).lists.values()
+                if inside.stream == stream
+                for owner in self.each(collection.object)
+                for each in self.inside(owner, inside)
+            }
+
+    def inside(self, owner: Object, inside: Inside) -> list[Object]:
+        """The whole list that belongs to a stored object: stored objects too."""
+        if inside.by:
+            return self.members(inside, owner["id"])
+        items: list[Object] = owner[inside.same_as or inside.name]["data"]
+        return items
+
+    def members(self, inside: Inside, owner: str) -> list[Object]:
+        """In list order, newest first."""
+        found = [pair for kind in inside.of for pair in self.shelf(kind).belonging_to(inside.by, owner)]
+        if len(inside.of) > 1:
+            found.sort(key=lambda pair: pair[0], reverse=True)
+        return [obj for _, obj in found if not is_hidden(obj, inside.hides)]
+
+    def _is_gone(self, kind: str, ident: str) -> bool:
+        return ident in self.shelf(kind).gone
 
     def view(self, obj: Object, tree: Tree = _NO_TREE, *, version: str = PINNED_VERSION, whole: tuple[str, ...] = ()) -> Object:
         """The object as an answer shows it: what has to be asked for is there only if `tree` asks, nested lists are cut
         to ten unless `whole` names them. Parts of the stored object may be shared: not to be changed."""
-        kind = obj.get("object", "")
-        known = kind_of(kind)
-        shown = dict(obj)
-        for name in known.includable:
-            if name not in tree:
-                shown.pop(name, None)
-        for name, inside in known.lists.items():
-            if inside.by and (name in tree or name not in known.includable):
-                shown[name] = self._derived(inside, obj["id"], name in whole)
-            elif name in shown:
-                shown[name] = self._cut(shown[name], name in whole)
-        self._view_contained(shown, kind, tree)
-        if tree:
-            self._grow(shown, tree, kind, "")
-        if not is_current(version):
-            shown = reshape(shown, version, self.find, self.payment_of)
-            if version < "2022-11-15" and kind == "charge" and "refunds" not in shown:
-                shown["refunds"] = self._derived(known.lists["refunds"], obj["id"], False)
-        return shown
-
-    @staticmethod
-    def _cut(items: Object, whole: bool) -> Object:
-        if whole or len(items["data"]) <= INLINE:
-            return dict(items)
-        return items | {"data": items["data"][:INLINE], "has_more": True}
-
-    def _derived(self, inside: Inside, owner: str, whole: bool) -> Object:
-        found = self.shelf(inside.of).belonging_to(inside.by, owner)
-        if inside.of == "subscription":
-            found = [each for each in found if each["status"] != "canceled"]
-        return self._cut(a_list(inside.url.format(id=owner), found, counted=inside.counted), whole)
-
-    def _view_contained(self, shown: Object, kind: str, tree: Tree) -> None:
-        for place in kind_of(kind).contains:
-            name, _, data = place.partition(".")
-            inside = shown.get(name)
-            if not inside:
-                continue
-            branch = tree.get(name, _NO_TREE)
-            if data == "data":
-                branch = branch.get("data", _NO_TREE)
-                shown[name] = inside | {"data": [self.view(each, branch) for each in inside["data"]]}
-            elif isinstance(inside, list):
-                shown[name] = [self.view(each, branch) for each in inside]
-            elif isinstance(inside, dict) and "object" in inside:
-                shown[name] = self.view(inside, branch)
-
-    def _grow(self, value: Object, tree: Tree, kind: str, prefix: str) -> None:
-        places, contains = kind_of(kind).expandable, kind_of(kind).contains
-        for name, branch in tree.items():
-            at, inside = prefix + name, value.get(name)
-            if places.get(at):
-                value[name] = self._expanded(inside, branch, places[at])
-            elif at in places or f"{at}.data" in contains or at in contains:
-                continue
-            elif isinstance(inside, dict):
-                value[name] = grown = dict(inside)
-                self._grow(grown, branch, kind, at + ".")
-            elif isinstance(inside, list):
-                value[name] = grown_all = [dict(each) for each in inside]
-                for each in grown_all:
-                    self._grow(each, branch, kind, at + ".")
-
-    def _expanded(self, value: Any, branch: Tree, targets: list[str]) -> Any:
-        if isinstance(value, list):
-            return [self._expanded(each, branch, targets) for each in value]
-        if not isinstance(value, str):
-            return value
-        found = self.find(value, targets)
-        if found is None and value in self.shelf(targets[0]).gone:
-            return {"id": value, "object": targets[0], "deleted": True}
-        return {"id": value, "object": targets[0]} if found is None else self.view(found, branch)
+        return self._views.view(obj, tree, version, whole)
 
     # ------------------------------------------------------------------ bytes
 
@@ -580,6 +608,17 @@ class Account:
             if told_by:
                 self.shelf("event").bulk = Bulk("event", count, start, end, spread, event)
             self._rendered.clear()
+
+
+def is_hidden(obj: Object, hides: Mapping[str, list[Any]]) -> bool:
+    """Whether a list leaves the object out: `hides` has values by dotted field."""
+    for place, values in hides.items():
+        value: Any = obj
+        for segment in place.split("."):
+            value = value.get(segment) if isinstance(value, dict) else None
+        if value in values:
+            return True
+    return False
 
 
 def _copied(obj: Object) -> Object:

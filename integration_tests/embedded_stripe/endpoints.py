@@ -11,14 +11,19 @@ from .kinds import KINDS, Collection, Filter, kind_of
 PINNED_VERSION = "2026-08-26.dahlia"
 
 COLLECTIONS: list[Collection] = [kind.collection for kind in KINDS.values() if kind.collection]
+SINGLETONS: dict[str, str] = {kind.singleton: name for name, kind in KINDS.items() if kind.singleton}  # by path
 # By the object what it takes to see it, also where it only comes along with others.
 PERMISSIONS = {name: kind.permission for name, kind in KINDS.items() if kind.permission[0]}
+OWN_ACCOUNT_PERMISSION = ("accounts_kyc_basic_read", "Accounts KYC Basic")
 SOURCE_PERMISSION = ("balance_transaction_source_read", "Balance Transaction Sources")
 IMPLIED_PERMISSIONS = {
     "balance_transaction_source_read": {"balance_read", "application_fee_read", "transfer_read"},
     "credit_note_read": {"invoice_read"},
     "invoice_read": {"credit_note_read"},
 }
+# What an account does not have from the beginning -> what Stripe answers, with a 400, as long as it has not. The words of
+# Climate and Sigma are made after those of Issuing.
+PRODUCTS: dict[str, str] = orjson.loads((Path(__file__).parent / "products.json").read_bytes())
 VERSIONS: list[str] = orjson.loads((Path(__file__).parent / "versions.json").read_bytes())  # of the API, oldest first
 
 

@@ -26,10 +26,11 @@ import orjson
 
 from . import errors
 from .account import Account
-from .api import Call, Query, Route, answer, page, parsed, refused_write, route
+from .api import Call, Route, answer, page, refused_write, route
 from .endpoints import IMPLIED_PERMISSIONS, PERMISSIONS, VERSIONS
 from .errors import StripeError
 from .faults import Fault
+from .parameters import Query, parsed
 
 _CHARACTERS = string.ascii_letters + string.digits
 _CONTROLS = {"allow", "bind_ip", "clear_faults", "clear_requests", "expire", "forbid", "limit", "restore", "revoke"}
@@ -351,7 +352,7 @@ class StripeServer:
                 if fault and fault.kind == "repeat_page":
                     query = [pair for pair in query if pair[0] not in ("starting_after", "ending_before")]
                 with account.lock:
-                    body = answer(Call(account, incoming.target, query, version, key), to)
+                    body = answer(Call(account, incoming.path, query, version, key), to)
                 if fault and fault.kind == "empty_page_with_more":
                     body = page([], True, incoming.path)
                 reply = _Reply(200, body)

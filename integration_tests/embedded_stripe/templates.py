@@ -47,7 +47,7 @@ def new_object(kind: str, new_id: NewId, ident: str, created: int, given: Object
     """A new object with the fields of `given` in place of the template's. `given` takes in what follows from it."""
     known = kind_of(kind)
     for name, inside in known.lists.items():
-        if not inside.by and name in known.template:
+        if not inside.by and not inside.same_as and name in known.template:
             owner = known.template | given | {"id": ident}
             given[name] = filled_list(inside, new_id, owner, created, owner[name])
     if before := _BEFORE.get(kind):
@@ -114,9 +114,9 @@ def filled_list(inside: Inside, new_id: NewId, owner: Object, created: int, item
     data = []
     for item in each:
         told = about | item
-        made = new_object(inside.of, new_id, item.get("id") or new_id(inside.of), created, told)
+        made = new_object(inside.of[0], new_id, item.get("id") or new_id(inside.of[0]), created, told)
         data.append(made | told)
-    return a_list(inside.url.format(id=owner["id"]), data)
+    return a_list(inside.url.format(id=owner["id"]), data, counted=inside.is_counted)
 
 
 # ---------------------------------------------------------------------- what follows from what is given
