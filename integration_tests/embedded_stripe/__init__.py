@@ -11,7 +11,7 @@ from __future__ import annotations
 from .account import Account
 from .endpoints import PRODUCTS
 from .faults import Fault
-from .made_up import made_up_account
+from .made_up import made_up_account, small_shop
 from .server import Request, StripeServer
 
-__all__ = ["PRODUCTS", "Account", "Fault", "Request", "StripeServer", "made_up_account"]
+__all__ = ["PRODUCTS", "Account", "Fault", "Request", "StripeServer", "made_up_account", "small_shop"]

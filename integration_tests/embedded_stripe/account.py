@@ -12,10 +12,12 @@ from random import Random
 from threading import RLock
 from typing import Any
 from uuid import UUID
+from zlib import crc32
 
 import orjson
 
 from .bulk import Bulk, pattern_of
+from .connected import Connected
 from .endpoints import COLLECTIONS, PINNED_VERSION, PRODUCTS, Collection, Filter
 from .events import tells_previous, told_of_change, told_of_deletion, told_of_new
 from .kinds import Inside, Object, kind_of
@@ -102,6 +104,9 @@ class Account:
         self._pending: list[tuple[int, str]] = []
         self._rendered: dict[Any, bytes] = {}
         self._other: Account | None = None
+        self.platform: Account | None = None
+        self._is_remade = False
+        self.connected: Connected[Account] = Connected(self._is_connected, self._sibling)
         self._views = Views(self.find, self.members, self._is_gone, self.payment_of)
         self._products: set[str] = set()
         for product in products:
@@ -124,7 +129,9 @@ class Account:
         if self._other is None:
             self._other = Account(seed=1, id=self.id, livemode=not self.livemode)
             self._other._other = self
-            self._other._clock = self._clock
+            self._other._clock, self._other._products = self._clock, self._products
+            self._other.platform, self._other.connected = self.platform, self.connected
+            self._other._shelves["account"] = self.shelf("account")
         return self._other
 
     @property
@@ -134,6 +141,55 @@ class Account:
     @property
     def test(self) -> Account:
         return self.other if self.livemode else self
+
+    # ------------------------------------------------------------------ a platform's accounts
+
+    @property
+    def is_platform(self) -> bool:
+        """Whether it ever connected an account."""
+        shelf = self.shelf("account")
+        return bool(shelf.keys or shelf.bulk or shelf.gone)
+
+    def connect(
+        self, id: str | None = None, account: Account | None = None, *, at: int | None = None, dated: bool = True, **fields: Any
+    ) -> Account:
+        """Connects an account, in both modes: a new one, a given one, or again one that was deauthorized. `fields` are those
+        of its object in `/v1/accounts`, which has no `created` unless it is `dated`."""
+        ident = id or (account.id if account else self.new_id("account"))
+        if ident not in self.connected:
+            self.create("account", {"id": ident, **fields}, at=at, event=None)
+            if not dated:
+                del self.shelf("account").objects[ident]["created"]
+        if account is not None:
+            account.id, account.platform = ident, self
+            self.connected[ident] = account
+        return self.connected[ident]
+
+    def connect_many(self, count: int, fill: Callable[[Account], object] = lambda account: None, **options: Any) -> None:
+        """So many accounts, with the options of `bulk`, each of which `fill` fills once it is asked for, and again once it is
+        forgotten: with objects of times after `connected_at` that do not depend on the clock."""
+        self.connected.fill = fill
+        self.bulk("account", count, fields={"email": "shop@example.com"}, **options)
+
+    def deauthorize(self, id: str) -> None:
+        """From now on the account is none of this platform's."""
+        self.delete("account", id, event=None)
+
+    @property
+    def connected_at(self) -> int:
+        """When its platform connected it."""
+        found = self.platform and self.platform.shelf("account").key_of(self.id)
+        return int(found[0]) if found else _FOUNDED
+
+    def _is_connected(self, ident: str) -> bool:
+        return self.shelf("account").get(ident) is not None
+
+    def _sibling(self, ident: str) -> Account:
+        """A new account beside this one, under the same clock."""
+        made = Account(seed=crc32(ident.encode()), id=ident, livemode=self.livemode)
+        made.platform, made._clock, made.default_version = self, self._clock, self.default_version
+        made._is_remade = True
+        return made
 
     # ------------------------------------------------------------------ products and collections
 
@@ -310,7 +366,7 @@ class Account:
             obj = self.singleton(kind) if id == kind else self.shelf(kind).own(id)
             if obj is None:
                 raise KeyError(f"no {kind} {id!r}")
-            before = _copied(obj)
+            before = _copied(obj) if event is not None or kind_of(kind).adds_to else {}
             given = dict(fields)
             self._refill(kind, obj, given)
             if "updated" in kind_of(kind).template and event is not None:
@@ -408,7 +464,11 @@ class Account:
         self._late[event] = visible_at
 
     def _natural(self, type: str, obj: Object, at: int, previous: Object | None = None) -> None:
-        if at >= self.now - RETENTION:
+        """Tells it, here or on the connected account that the object is about."""
+        owner = obj.get(kind_of(obj["object"]).told_to)
+        if owner and owner != self.id and owner in self.connected:
+            self.connected[owner]._event(type, obj, at, previous, None, {})
+        elif at >= self.now - RETENTION:
             self._event(type, obj, at, previous, None, {})
 
     def _event(self, type: str, obj: Object, at: int, previous: Object | None, version: str | None, fields: Object) -> Object:
@@ -417,20 +477,26 @@ class Account:
         data: Object = {"object": _copied(shown)}
         if previous is not None:
             data["previous_attributes"] = previous
-        ident = fields.pop("id", None) or self.new_id("event")
-        made = self._told(ident, at, type, version, data) | fields
+        # Of an account that is made again, an event has its id of what it tells: those before it may have aged out since.
+        random = Random(f"{self.id} {type} {obj.get('id')} {at}") if self._is_remade else self.random
+        ident = fields.pop("id", "") or made_up_id("event", random)
+        while self._is_remade and ident in self.shelf("event").objects:
+            ident = made_up_id("event", random)
+        made = self._told(ident, at, type, version, data, random) | fields
         self._put("event", made, at, listed=True)
         return made
 
-    def _told(self, ident: str, at: int, type: str, version: str, data: Object) -> Object:
+    def _told(self, ident: str, at: int, type: str, version: str, data: Object, random: Random) -> Object:
         # What is deleted is so by a DELETE, which has no key.
-        key = None if type.endswith(".deleted") else str(UUID(int=self.random.getrandbits(128), version=4))
-        return new_object("event", self.new_id, ident, at, {}) | {
+        key = None if type.endswith(".deleted") else str(UUID(int=random.getrandbits(128), version=4))
+        account = {"account": self.id} if self.platform else {}
+        made = new_object("event", self.new_id, ident, at, {})
+        return {"id": ident, "object": "event", **account, **made} | {
             "api_version": version,
             "data": data,
             "livemode": self.livemode,
             "pending_webhooks": self.pending_webhooks,
-            "request": {"id": self.new_id("request"), "idempotency_key": key},
+            "request": {"id": made_up_id("request", random), "idempotency_key": key},
             "type": type,
         }
 
@@ -599,7 +665,7 @@ class Account:
 
         def event(ident: str, created: int) -> Object:
             shown = self.view((make or made)(pattern_of(kind), created), version=self.default_version)
-            return self._told(ident, created, told_by, self.default_version, {"object": shown})
+            return self._told(ident, created, told_by, self.default_version, {"object": shown}, self.random)
 
         with self.lock:
             end = self.now - 3600 if until is None else until

@@ -128,10 +128,14 @@ def _missing(account: Account, kind: str, ident: str, param: str | None, status:
         return errors.aged_out(ident, param, status)
     twin = account._other
     hint = errors.in_other_mode(twin.livemode) if twin is not None and twin.shelf(kind).get(ident) is not None else ""
+    if kind == "payment_method" and status == 404 and account.is_platform:
+        hint = hint or errors.ON_A_CONNECTED_ACCOUNT
     return errors.no_such(kind_of(kind).missing, ident, param, status=status, livemode=account.livemode, hint=hint)
 
 
 def _found(account: Account, kind: str, ident: str) -> Object | None:
+    if kind == "account" and ident == account.id:
+        return account.singleton(kind)
     found = account.shelf(kind).get(ident)
     if kind == "subscription_item" and found is None:
         for subscription in account.shelf("subscription").objects.values():
@@ -144,9 +148,12 @@ def _found(account: Account, kind: str, ident: str) -> Object | None:
     return found
 
 
-def _owner(account: Account, kind: str, ident: str) -> Object:
+def _owner(call: Call, kind: str, ident: str) -> Object:
     """The object; raises what Stripe answers when there is none."""
+    account = call.account
     found = _found(account, kind, ident)
+    if found is None and kind == "account":
+        raise errors.account_not_connected(call.key.token, ident)
     if found is None:
         raise _missing(account, kind, ident, kind_of(kind).missing.param, 404)
     return found
@@ -166,12 +173,12 @@ def _retrieved(call: Call, collection: Collection, ident: str) -> bytes:
     _require_targets(call, kind, tree)
     if kind == "customer" and ident in account.shelf(kind).gone:
         return _dump({"id": ident, "object": "customer", "deleted": True})
-    found = _owner(account, kind, ident)
+    found = _owner(call, kind, ident)
     return _dump(account.view(found, tree, version=_data_version(kind, call)))
 
 
 def _child(call: Call, collection: Collection, ident: str, inside: Inside, child: str) -> bytes:
-    account, owner = call.account, _owner(call.account, collection.object, ident)
+    account, owner = call.account, _owner(call, collection.object, ident)
     found = next((each for each in account.inside(owner, inside) if each["id"] == child), None)
     kind = inside.of[0]
     if found is None:
@@ -182,7 +189,7 @@ def _child(call: Call, collection: Collection, ident: str, inside: Inside, child
 
 
 def _part(call: Call, collection: Collection, ident: str, part: str) -> bytes:
-    owner = _owner(call.account, collection.object, ident)
+    owner = _owner(call, collection.object, ident)
     parameters(call.query, {}, paged=False)
     if owner[part] is None:
         raise StripeError(404, f"No active {part} for {collection.object}: {ident}", "resource_missing")
@@ -332,7 +339,7 @@ def _nested(call: Call, collection: Collection, ident: str, inside: Inside) -> b
     given = parameters(call.query, known, paged=inside.is_paged)
     items: Sequence[Object] | None = account.shelf(collection.object).bulk_items(ident, inside.name)
     if items is None:
-        items = account.inside(_owner(account, collection.object, ident), inside)
+        items = account.inside(_owner(call, collection.object, ident), inside)
     if given.values or given.ranges:
         keep = Filters(account, known, given.values, given, {})
         items = [each for each in items if keep.match(each)]

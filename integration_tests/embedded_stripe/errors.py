@@ -114,6 +114,12 @@ def not_a_platform() -> StripeError:
     )
 
 
+def organization_key_alone(header: str) -> StripeError:
+    """An organization's key without that header. Of the version, Stripe's own words are not known."""
+    what = "header with your target account" if header == "Stripe-Context" else "header"
+    return StripeError(400, f"Please include the {header} {what} when using an Organization API key.", logged=False)
+
+
 def bad_version(version: str) -> StripeError:
     return StripeError(400, f"Invalid Stripe API version: {version}", logged=False)
 
@@ -124,6 +130,12 @@ def no_such(
     """`hint` says where else an object of that id is."""
     message = missing.message.format(id=identifier, livemode=str(livemode).lower())
     return StripeError(status, message + hint, missing.code, param)
+
+
+ON_A_CONNECTED_ACCOUNT = (
+    "; It's possible this PaymentMethod exists on one of your connected accounts, in which case you should retry this request on "
+    "that connected account. Learn more at https://stripe.com/docs/connect/authentication"
+)
 
 
 def in_other_mode(livemode: bool) -> str:

@@ -61,6 +61,26 @@ def made_up_account(seed: int = 1, now: int | None = None, *, size: float = 1.0,
     return account
 
 
+def small_shop(account: Account) -> None:
+    """What a small connected account has: a dozen objects from the days after it was connected. Ids that merchants choose are
+    the same in each."""
+    create, when = account.create, account.connected_at
+    product = create("product", {"id": "gold", "name": "Gold plan"}, at=when + 60)
+    price = create("price", {"product": product["id"], "unit_amount": 1900}, at=when + 61)
+    create("coupon", {"id": "WELCOME", "percent_off": 10.0}, at=when + 62)
+    for day in (1, 2):
+        at = when + day * DAY
+        customer = create("customer", {"email": f"customer{day}@example.com"}, at=at)["id"]
+        create("subscription", {"customer": customer, "items": [{"price": price}]}, at=at + 1)
+        charge, intent = account.new_id("charge"), account.new_id("payment_intent")
+        paid: Object = {"customer": customer, "amount": 1900}
+        entry = {"amount": 1900, "fee": 85, "source": charge, "status": "available"}
+        entry |= {"id": account.new_id("balance_transaction"), "available_on": at + 3}
+        create("balance_transaction", entry, at=at + 3)
+        create("payment_intent", {"id": intent, "latest_charge": charge} | paid, at=at + 3)
+        create("charge", {"id": charge, "payment_intent": intent, "balance_transaction": entry["id"]} | paid, at=at + 3)
+
+
 class _Film:
     def __init__(self, account: Account, size: float) -> None:
         self.account, self.random, self.size = account, account.random, size

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
+from itertools import product
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ from .api import Call, Route, answer, page, refused_write, route
 from .endpoints import IMPLIED_PERMISSIONS, PERMISSIONS, VERSIONS
 from .errors import StripeError
 from .faults import Fault
+from .made_up import small_shop
 from .parameters import Query, parsed
 
 _CHARACTERS = string.ascii_letters + string.digits
@@ -54,18 +56,21 @@ class Request:
 
 @dataclass
 class Key:
-    """`permissions` is None for a secret key, which may read all."""
+    """`permissions` is None for a secret key, which may read all; `connect`, what it may read of connected accounts, is None
+    if that is the same."""
 
     token: str
     livemode: bool
     permissions: set[str] | None = None
+    connect: set[str] | None = None
     state: str = "good"
     ident: str = field(default_factory=lambda: "mk_1" + secrets.token_hex(10))
 
     def require(self, permission: str, row: str, account: Account) -> None:
-        if self.permissions is None or not permission:
+        given = self.permissions if self.connect is None or account.platform is None else self.connect
+        if given is None or not permission:
             return
-        held = {each.removeprefix("rak_").replace("_write", "_read") for each in self.permissions}
+        held = {each.removeprefix("rak_").replace("_write", "_read") for each in given}
         for each in tuple(held):
             held |= IMPLIED_PERMISSIONS.get(each, set())
         if permission not in held:
@@ -109,15 +114,17 @@ class _Limits:
         self.per_second: float | None = None
         self.per_endpoint: float | None = None
         self.tell_reason = True
+        self.counted_by: tuple[str, ...] = ("account",)
         self._times: dict[tuple[str, bool, str], list[float]] = {}
 
-    def admit(self, account: Account, operation: str, at: float) -> None:
+    def admit(self, account: Account, operation: str, at: float, key: str = "") -> None:
         checks = [(self.per_second, "", "global-rate"), (self.per_endpoint, operation, "endpoint-rate")]
+        names = {"account": account.id, "key": key}
         taken = []
-        for limit, name, reason in checks:
+        for counted, (limit, name, reason) in product(self.counted_by, checks):
             if limit is None:
                 continue
-            times = self._times.setdefault((account.id, account.livemode, name), [])
+            times = self._times.setdefault((names[counted], account.livemode, name), [])
             del times[: bisect_right(times, at - _LONGEST_WAIT)]
             if _are_too_many([*times, at], math.ceil(limit)):
                 raise errors.rate_limited(account.livemode, reason if self.tell_reason else None)
@@ -144,7 +151,7 @@ class StripeServer:
     ) -> None:
         self.account = account
         self.latency, self.gzip = latency, gzip
-        self.connected: dict[str, Account] = {}
+        self.organization = {account.id: account}
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.keys: dict[str, Key] = {}
@@ -193,10 +200,23 @@ class StripeServer:
         self.keys[token] = Key(token, "_live_" in prefix, held)
         return token
 
-    def restricted_key(self, permissions: Iterable[str] | None = None, *, live: bool = False) -> str:
-        """A new key that may read what `permissions` ("charge_read", …) say; by default all that the lists need."""
+    def restricted_key(
+        self, permissions: Iterable[str] | None = None, *, live: bool = False, connect: Iterable[str] | None = None
+    ) -> str:
+        """A new key that may read what `permissions` ("charge_read", …) say, by default all that the lists need; of connected
+        accounts what `connect` says, by default the same."""
         every = {permission for permission, _ in PERMISSIONS.values()}
-        return self._new_key("rk_live_" if live else "rk_test_", every if permissions is None else permissions)
+        token = self._new_key("rk_live_" if live else "rk_test_", every if permissions is None else permissions)
+        self.keys[token].connect = None if connect is None else set(connect)
+        return token
+
+    def organization_key(self, *, live: bool = False) -> str:
+        """A new key of the organization, for this account and those that joined it."""
+        token = f"sk_org_{'live' if live else 'test'}_" + "".join(secrets.choice(_CHARACTERS) for _ in range(200))
+        return self.add_key(token)
+
+    def join_organization(self, account: Account) -> None:
+        self.organization[account.id] = account
 
     def add_key(self, token: str, permissions: Iterable[str] | None = None) -> str:
         """A key of the caller's own choice."""
@@ -230,15 +250,23 @@ class StripeServer:
 
     def connect(self, ident: str, account: Account) -> None:
         """A connected account, read with the header `Stripe-Account`."""
-        account.id = ident
-        self.connected[ident] = account
+        self.account.connect(ident, account)
 
     # ------------------------------------------------------------------ limits, faults, log
 
-    def limit(self, per_second: float | None = None, per_endpoint: float | None = None, *, tell_reason: bool = True) -> None:
-        """429 beyond so many requests in any one second, in all and for each endpoint, of one account."""
+    def limit(
+        self,
+        per_second: float | None = None,
+        per_endpoint: float | None = None,
+        *,
+        tell_reason: bool = True,
+        per: str = "account",
+    ) -> None:
+        """429 beyond so many requests in any one second, in all and for each endpoint. `per` says what is counted together: the
+        requests about one "account", those of one "key", or "both", each by itself."""
         self._limits.per_second, self._limits.per_endpoint = per_second, per_endpoint
         self._limits.tell_reason = tell_reason
+        self._limits.counted_by = {"account": ("account",), "key": ("key",), "both": ("account", "key")}[per]
 
     def fault(self, fault: Fault | str, **options: Any) -> Fault:
         made = Fault(fault, **options) if isinstance(fault, str) else fault
@@ -345,7 +373,7 @@ class StripeServer:
             if incoming.method != "GET" or to is None:
                 raise refused_write(account, incoming.method, incoming.path, to)
             with self._lock:
-                self._limits.admit(account, to.operation, incoming.at)
+                self._limits.admit(account, to.operation, incoming.at, key.token)
             reply = self._failed(fault, key, account, to) if fault else None
             if reply is None:
                 query = incoming.query
@@ -359,6 +387,8 @@ class StripeServer:
         except StripeError as error:
             return self._refusal(error, account, version)
         reply.headers |= {"Stripe-Version": version, "X-Stripe-Priority-Routing-Enabled": "true"}
+        if account.platform is not None:
+            reply.headers["Stripe-Account"] = account.id
         return reply
 
     def _refusal(self, error: StripeError, account: Account, version: str) -> _Reply:
@@ -413,15 +443,27 @@ class StripeServer:
             raise errors.expired_key(token)
         if key.state == "bound":
             raise errors.other_address(incoming.address)
+        return key, self._addressed(key, incoming.headers)
+
+    def _addressed(self, key: Key, headers: dict[str, str]) -> Account:
+        """The account that a request is about."""
         account = self.account
-        named = incoming.headers.get("stripe-account")
+        named = headers.get("stripe-account") or headers.get("stripe-context", "")
+        if key.token.startswith("sk_org_"):
+            for header in ("Stripe-Context", "Stripe-Version"):
+                if not headers.get(header.lower()):
+                    raise errors.organization_key_alone(header)
+            ident, _, named = headers["stripe-context"].partition("/")
+            if ident not in self.organization:
+                raise errors.account_not_connected(key.token, ident)
+            account = self.organization[ident]
         if named and named != account.id:
-            if not self.connected:
+            if not account.is_platform:
                 raise errors.not_a_platform()
-            if named not in self.connected:
-                raise errors.account_not_connected(token, named)
-            account = self.connected[named]
-        return key, account.live if key.livemode else account.test
+            if named not in account.connected:
+                raise errors.account_not_connected(key.token, named)
+            account = account.connected.read(named)
+        return account.live if key.livemode else account.test
 
     # ------------------------------------------------------------------ sending
 
@@ -487,8 +529,10 @@ class StripeServer:
             return _Reply(400, orjson.dumps(problem))
 
     def _controlled(self, name: str, given: dict[str, Any]) -> Any:
-        account = self.connected.get(given.pop("account", ""), self.account)
-        if given.pop("live", False) and name not in ("restricted_key",):
+        account = self.account
+        if "account" in given:
+            account = account.connected[given.pop("account")]
+        if name not in ("organization_key", "restricted_key") and given.pop("live", False):
             account = account.live
         if name in ("create", "update", "delete", "emit", "listed", "bulk"):
             if name == "create":
@@ -514,12 +558,17 @@ class StripeServer:
         if name == "fault":
             return asdict(self.fault(Fault(**given)))
         if name == "connect":
-            self.connect(given["id"], Account(account.now))
-            return {"id": given["id"]}
+            return {"id": account.connect(**given).id}
+        if name == "connect_many":
+            account.connect_many(given.pop("count"), small_shop, **given)
+            return {}
+        if name in ("deauthorize", "disable", "enable"):
+            getattr(account, name)(**given)
+            return {}
         if name == "keys":
             return {"secret_key": self.secret_key, "live_key": self.live_key}
-        if name == "restricted_key":
-            return {"key": self.restricted_key(**given)}
+        if name in ("organization_key", "restricted_key"):
+            return {"key": getattr(self, name)(**given)}
         if name == "requests":
             return [asdict(request) for request in self.requests]
         if name in _CONTROLS:

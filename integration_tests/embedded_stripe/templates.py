@@ -8,10 +8,13 @@ nothing else is given. `when` names what differs by the value of a field.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from random import Random
 from typing import Any
+
+import orjson
 
 from .kinds import Inside, Object, kind_of
 
@@ -53,58 +56,67 @@ def new_object(kind: str, new_id: NewId, ident: str, created: int, given: Object
     if before := _BEFORE.get(kind):
         before(new_id, ident, created, given)
     body = _body(kind, tuple(_wording(given[name]) if name in given else None for name in known.when))
-    filled = _Filled(new_id, ident, created, given, body)
-    made = {name: given[name] if name in given else filled.value(value) for name, value in body.items()}
-    return made | {name: value for name, value in given.items() if name not in made}
+    made: Object = orjson.loads(body.text)
+    for path, text in body.holes:
+        if path[0] not in given:
+            place: Any = made
+            for step in path[:-1]:
+                place = place[step]
+            place[path[-1]] = _stood_for(text, new_id, ident, created, given, body.fields)
+    made.update(given)
+    return made
+
+
+@dataclass(frozen=True)
+class _Body:
+    """A template as it is with some values of the fields in its `when`: as JSON, and where a text stands for a value."""
+
+    fields: Object
+    text: bytes
+    holes: list[tuple[tuple[str | int, ...], str]]
 
 
 @cache
-def _body(kind: str, values: tuple[str | None, ...]) -> Object:
-    """The template as it is with these values of the fields in `when`, its own if None. Not to be changed."""
-    body = kind_of(kind).template
+def _body(kind: str, values: tuple[str | None, ...]) -> _Body:
+    """`values` of the fields in `when`; None is the template's own."""
+    fields = kind_of(kind).template
     for (name, differing), value in zip(kind_of(kind).when.items(), values, strict=True):
-        body = _merged(body, differing.get(_wording(body.get(name)) if value is None else value, {}))
-    return body
+        fields = _merged(fields, differing.get(_wording(fields.get(name)) if value is None else value, {}))
+    return _Body(fields, orjson.dumps(fields), list(_holes(fields, ())))
 
 
 def _wording(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _merged(body: Object, more: Object) -> Object:
-    return body | {
-        name: _merged(body[name], value) if isinstance(value, dict) and isinstance(body.get(name), dict) else value
+def _merged(fields: Object, more: Object) -> Object:
+    return fields | {
+        name: _merged(fields[name], value) if isinstance(value, dict) and isinstance(fields.get(name), dict) else value
         for name, value in more.items()
     }
 
 
-class _Filled:
-    """What the texts of a template stand for in one object."""
+def _holes(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(value, str) and (value.startswith("=") or "{id}" in value or "{tail}" in value):
+        yield path, value
+    for step, each in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from _holes(each, (*path, step))
 
-    def __init__(self, new_id: NewId, ident: str, created: int, given: Object, body: Object) -> None:
-        self._new_id, self._id, self._created = new_id, ident, created
-        self._given, self._body = given, body
 
-    def value(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: self.value(each) for name, each in value.items()}
-        if isinstance(value, list):
-            return [self.value(each) for each in value]
-        if not isinstance(value, str):
-            return value
-        if value.startswith("="):
-            return self._named(value[1:])
-        return value.replace("{id}", self._id).replace("{tail}", self._id[-8:].upper()) if "{" in value else value
-
-    def _named(self, name: str) -> Any:
-        if name.startswith("new "):
-            return self._new_id(name.removeprefix("new "))
-        base, _, seconds = name.partition("+")
-        if base == "created":
-            return self._created + int(seconds or 0)
-        if base == "id":
-            return self._id
-        return self._given[base] if base in self._given else self.value(self._body.get(base))
+def _stood_for(text: Any, new_id: NewId, ident: str, created: int, given: Object, fields: Object) -> Any:
+    """What a text of the template stands for; any other value stands for itself."""
+    if not isinstance(text, str):
+        return text
+    if not text.startswith("="):
+        return text.replace("{id}", ident).replace("{tail}", ident[-8:].upper())
+    name, _, seconds = text[1:].partition("+")
+    if name.startswith("new "):
+        return new_id(name.removeprefix("new "))
+    if name == "created":
+        return created + int(seconds or 0)
+    if name == "id":
+        return ident
+    return given[name] if name in given else _stood_for(fields.get(name), new_id, ident, created, given, fields)
 
 
 def filled_list(inside: Inside, new_id: NewId, owner: Object, created: int, items: Any) -> Object:
