@@ -23,7 +23,7 @@ from .events import tells_previous, told_of_change, told_of_deletion, told_of_ne
 from .kinds import Inside, Object, kind_of
 from .shelf import FIRST, LAST, Key, Shelf
 from .templates import a_list, address, filled_list, made_up_id, new_object, plan_of, price_of
-from .views import Tree, Views
+from .views import Tree, Views, with_raw
 
 RETENTION = 30 * 86_400
 _FOUNDED = 1_500_000_000
@@ -103,6 +103,7 @@ class Account:
         self._late: dict[str, int] = {}
         self._pending: list[tuple[int, str]] = []
         self._rendered: dict[Any, bytes] = {}
+        self._odd: dict[tuple[str, str], dict[str, bytes | None]] = {}
         self._other: Account | None = None
         self.platform: Account | None = None
         self._is_remade = False
@@ -433,6 +434,16 @@ class Account:
             if twin and id in self.shelf(twin).objects:
                 self.delete(twin, id, at=when, event=event)
 
+    def odd(self, kind: str, id: str, fields: Mapping[str, str | bytes | None]) -> None:
+        """From now on answers show the object with `fields`: by dotted place any JSON text, or bytes that are none, in place of
+        the value; None leaves the field out. Lists are still filtered and sorted by what the object was, which is the truth."""
+        with self.lock:
+            if self.shelf(kind).own(id) is None:
+                raise KeyError(f"no {kind} {id!r}")
+            raw = {place: text.encode() if isinstance(text, str) else text for place, text in fields.items()}
+            self._odd.setdefault((kind, id), {}).update(raw)
+            self._rendered.clear()
+
     # ------------------------------------------------------------------ events
 
     def emit(
@@ -625,13 +636,17 @@ class Account:
 
     # ------------------------------------------------------------------ bytes
 
+    def dumped(self, obj: Object, tree: Tree = _NO_TREE, *, version: str = PINNED_VERSION) -> bytes:
+        """The object as an answer shows it, indented."""
+        shown = self.view(obj, tree, version=version)
+        return orjson.dumps(with_raw(shown, self._odd) if self._odd else shown, option=orjson.OPT_INDENT_2)
+
     def page_items(self, kind: str, found: list[str | int], tree: Tree, key: Any, version: str) -> list[bytes]:
         """The bytes of the objects of a page, indented as they stand in it. `key` names the tree and the version."""
         shelf, cache = self.shelf(kind), self._rendered
 
         def dumped(obj: Object) -> bytes:
-            shown = self.view(obj, tree, version=version)
-            return orjson.dumps(shown, option=orjson.OPT_INDENT_2).replace(b"\n", b"\n    ")
+            return self.dumped(obj, tree, version=version).replace(b"\n", b"\n    ")
 
         items = []
         for at in found:

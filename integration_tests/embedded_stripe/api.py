@@ -119,10 +119,6 @@ def refused_write(account: Account, method: str, path: str, to: Route | None) ->
     return errors.wrong_path(method, path)
 
 
-def _dump(body: Any) -> bytes:
-    return orjson.dumps(body, option=orjson.OPT_INDENT_2)
-
-
 def _missing(account: Account, kind: str, ident: str, param: str | None, status: int) -> StripeError:
     if kind == "event" and account.shelf("event").get(ident) is not None:
         return errors.aged_out(ident, param, status)
@@ -162,7 +158,7 @@ def _owner(call: Call, kind: str, ident: str) -> Object:
 def _singleton(call: Call, kind: str) -> bytes:
     call.key.require(*(OWN_ACCOUNT_PERMISSION if kind == "account" else kind_of(kind).permission), call.account)
     tree = expansion(parameters(call.query, {}, paged=False).expand, kind, listed=False)
-    return _dump(call.account.view(call.account.singleton(kind), tree, version=call.version))
+    return call.account.dumped(call.account.singleton(kind), tree, version=call.version)
 
 
 def _retrieved(call: Call, collection: Collection, ident: str) -> bytes:
@@ -172,9 +168,10 @@ def _retrieved(call: Call, collection: Collection, ident: str) -> bytes:
     tree = expansion(given.expand, kind, listed=False)
     _require_targets(call, kind, tree)
     if kind == "customer" and ident in account.shelf(kind).gone:
-        return _dump({"id": ident, "object": "customer", "deleted": True})
+        stub = {"id": ident, "object": "customer", "deleted": True}
+        return orjson.dumps(stub, option=orjson.OPT_INDENT_2)
     found = _owner(call, kind, ident)
-    return _dump(account.view(found, tree, version=_data_version(kind, call)))
+    return account.dumped(found, tree, version=_data_version(kind, call))
 
 
 def _child(call: Call, collection: Collection, ident: str, inside: Inside, child: str) -> bytes:
@@ -185,7 +182,7 @@ def _child(call: Call, collection: Collection, ident: str, inside: Inside, child
         raise _missing(account, kind, child, kind_of(kind).missing.param, 404)
     tree = expansion(parameters(call.query, {}, paged=False).expand, found["object"], listed=False)
     _require_targets(call, kind, tree)
-    return _dump(account.view(found, tree, version=call.version))
+    return account.dumped(found, tree, version=call.version)
 
 
 def _part(call: Call, collection: Collection, ident: str, part: str) -> bytes:
@@ -193,7 +190,7 @@ def _part(call: Call, collection: Collection, ident: str, part: str) -> bytes:
     parameters(call.query, {}, paged=False)
     if owner[part] is None:
         raise StripeError(404, f"No active {part} for {collection.object}: {ident}", "resource_missing")
-    return _dump(call.account.view(owner[part], version=call.version))
+    return call.account.dumped(owner[part], version=call.version)
 
 
 def _data_version(kind: str, call: Call) -> str:
@@ -364,7 +361,7 @@ def _page_of(call: Call, kind: str, items: Sequence[Object], given: Parameters, 
         found, has_more = items[max(start, end - given.limit) : end], end - start > given.limit
     else:
         found, has_more = items[start : start + given.limit], end - start > given.limit
-    dumped = [_dump(account.view(item, tree, version=call.version)).replace(b"\n", b"\n    ") for item in found]
+    dumped = [account.dumped(item, tree, version=call.version).replace(b"\n", b"\n    ") for item in found]
     return page(dumped, has_more, url)
 
 

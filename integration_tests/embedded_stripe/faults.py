@@ -20,6 +20,7 @@ KINDS = {
     "empty_200": "200 with nothing",
     "empty_page_with_more": "a page without objects that says there are more",
     "repeat_page": "the first page again, whatever the cursor",
+    "odd_value": "200 with any text in place of a field's value",
     "cut_body": "JSON that breaks off, with the length of what is there",
     "short_body": "less than the announced length, then the end",
     "gzip_broken": "a gzip stream that breaks off",
@@ -38,7 +39,7 @@ class Fault:
 
     `status`, `body` ("json", "html", "empty"), `headers`, `code`, `message` and `param` shape the kind `status`; `reason` is
     the `Stripe-Rate-Limited-Reason` of `rate_limit`; `seconds` is for `slow` and, a byte, for `trickle`; `location` is
-    where `redirect` points to.
+    where `redirect` points to. `odd_value` puts `raw` in place of the body's first value `of`.
     """
 
     kind: str
@@ -55,6 +56,8 @@ class Fault:
     reason: str | None = "endpoint-rate"
     seconds: float = 1.0
     location: str | None = None
+    of: str = "description"
+    raw: str | bytes = "null"
     hits: int = 0
 
     def __post_init__(self) -> None:
@@ -67,6 +70,12 @@ class Fault:
             return went_wrong(self.status, self.headers)
         message = self.message or "An unknown error occurred"
         return StripeError(self.status, message, self.code, self.param, headers=self.headers)
+
+    def spoiled(self, body: bytes) -> bytes:
+        """What the kind `odd_value` makes of a body."""
+        raw = self.raw.encode() if isinstance(self.raw, str) else self.raw
+        value = rb'"(?:[^"\\]|\\.)*"|[^,\s"\[{]+|\[\]|\{\}'
+        return re.sub(rb'("%b": )(?:%b)' % (self.of.encode(), value), lambda found: found[1] + raw, body, count=1)
 
     def strikes(self, target: str, request: Any) -> bool:
         """Whether this request is one to fail; counts it."""

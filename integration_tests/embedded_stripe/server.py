@@ -383,7 +383,7 @@ class StripeServer:
                     body = answer(Call(account, incoming.path, query, version, key), to)
                 if fault and fault.kind == "empty_page_with_more":
                     body = page([], True, incoming.path)
-                reply = _Reply(200, body)
+                reply = _Reply(200, fault.spoiled(body) if fault and fault.kind == "odd_value" else body)
         except StripeError as error:
             return self._refusal(error, account, version)
         reply.headers |= {"Stripe-Version": version, "X-Stripe-Priority-Routing-Enabled": "true"}
@@ -561,6 +561,9 @@ class StripeServer:
             return {"id": account.connect(**given).id}
         if name == "connect_many":
             account.connect_many(given.pop("count"), small_shop, **given)
+            return {}
+        if name == "odd":
+            account.odd(given["object"], given["id"], given["fields"])
             return {}
         if name in ("deauthorize", "disable", "enable"):
             getattr(account, name)(**given)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
+
 from .kinds import Inside, Object, kind_of
 from .templates import a_list
 from .versions import is_current, reshape
@@ -139,3 +141,22 @@ def _put(shown: Object, place: str, value: Any) -> None:
     else:
         shown[name] = dict(shown.get(name) or {})
         _put(shown[name], rest, value)
+
+
+Raw = Mapping[tuple[str, str], Mapping[str, bytes | None]]
+
+
+def with_raw(shown: Any, raw: Raw) -> Any:
+    """`shown`, and each object in it, with the bytes that `raw` has by kind and id, and by dotted place, in place of values."""
+    if isinstance(shown, list):
+        return [with_raw(each, raw) for each in shown]
+    if not isinstance(shown, dict):
+        return shown
+    whole = shown.get("object") == "event"  # what an event tells of is its own
+    made = dict(shown) if whole else {name: with_raw(value, raw) for name, value in shown.items()}
+    for place, text in raw.get((str(shown.get("object")), str(shown.get("id"))), {}).items():
+        if text is None:
+            _remove(made, place)
+        else:
+            _put(made, place, orjson.Fragment(text))
+    return made
