@@ -13,9 +13,9 @@ from typing import Any
 
 from .account import RETENTION, Account
 from .kinds import Object
+from .made_up_rest import DAY, Rest
 from .templates import address, tier
 
-DAY = 86_400
 _YEARS = 4 * 365 * DAY
 _ODD = [
     "user 1/2",
@@ -148,6 +148,8 @@ class _Film:
         for days in range(1, 29):
             self.at(self.end - days * DAY + 4000, self.edit)
         self.at(self.end - 9 * DAY, self.edit_many)
+        self.account.connected.fill = small_shop
+        Rest(self).plan()
 
     def sell(self, when: int) -> None:
         create = self.account.create
