@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import requests
 
-from integration_tests.embedded_stripe import Account, StripeServer, made_up_account
+from integration_tests.embedded_stripe import PRODUCTS, Account, StripeServer, made_up_account
+from integration_tests.embedded_stripe.endpoints import COLLECTIONS
+from integration_tests.embedded_stripe.kinds import Collection
 
 DAY = 86_400
 STRIPE_TEST_KEY = os.environ.get("STRIPE_TEST_KEY", "")
@@ -37,6 +39,9 @@ STREAMS = {
     "subscriptions": "sub_",
 }
 every_stream = pytest.mark.parametrize("stream", STREAMS)
+every_list = pytest.mark.parametrize(
+    "collection", [each for each in COLLECTIONS if not each.required], ids=lambda each: each.stream
+)
 
 
 @dataclass
@@ -75,6 +80,8 @@ def embedded() -> Iterator[Stripe]:
     account = made_up_account(now=1_795_000_000)
     with StripeServer(account) as server:
         server.connect("acct_1Connected", Account(account.now))
+        for product in PRODUCTS:
+            account.enable(product)
         yield Stripe(server.url, server.secret_key, account.now)
 
 
@@ -172,6 +179,27 @@ def test_an_empty_parameter_is_refused(stripe: Stripe) -> None:
     assert (status, error["code"], error["param"]) == (400, "parameter_invalid_empty", "starting_after")
 
 
+@every_list
+def test_a_list_that_the_account_may_read_is_one(stripe: Stripe, collection: Collection) -> None:
+    answer = stripe.answer(collection.path.removeprefix("/v1/"))
+    if answer.status_code != 200:
+        pytest.skip(answer.json()["error"]["message"])
+    body = answer.json()
+    assert (list(body), body["url"]) == (["object", "data", "has_more", "url"], collection.path)
+    assert {each["object"] for each in body["data"]} <= {collection.object}
+
+
+@every_list
+def test_a_list_takes_created_or_refuses_it(stripe: Stripe, collection: Collection) -> None:
+    answer = stripe.answer(collection.path.removeprefix("/v1/"), "created[gte]=1")
+    if not collection.by_created:
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "parameter_unknown")
+    elif answer.status_code != 200:
+        pytest.skip(answer.json()["error"]["message"])
+    times = [each.get("created") or each["date"] for each in answer.json().get("data", ()) if "created" in each or "date" in each]
+    assert times == sorted(times, reverse=True)
+
+
 def test_a_list_tells_no_total(stripe: Stripe) -> None:
     assert list(stripe.answer("charges", "limit=1").json()) == ["object", "data", "has_more", "url"]
 
@@ -242,6 +270,11 @@ def test_another_account_is_refused_without_a_request(stripe: Stripe) -> None:
     assert (answer.status_code, list(error)) == (403, ["message", "type", "code", "doc_url"])
     assert error["message"].endswith("(or that account does not exist). Application access may have been revoked.")
     assert not answer.headers.keys() & {"Request-Id", "Stripe-Version"}
+
+
+def test_an_account_of_nobodys_is_no_missing_object(stripe: Stripe) -> None:
+    status, error = stripe.error("accounts/acct_1OfNobodyHere00")
+    assert (status, list(error)) == (403, ["message", "type", "code", "doc_url"])
 
 
 def test_an_answer_is_not_to_be_kept(stripe: Stripe) -> None:

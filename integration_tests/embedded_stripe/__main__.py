@@ -15,7 +15,7 @@ from .server import StripeServer
 _SIZES = {"small": 0.2, "demo": 1.0, "large": 6.0}
 
 
-def main() -> None:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m integration_tests.embedded_stripe", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--host", default="127.0.0.1")
@@ -35,8 +35,11 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=0.0, help="how long each answer takes")
     parser.add_argument("--limit", metavar="ALL[,ENDPOINT]", help="requests a second before a 429, such as 100,25")
     parser.add_argument("--no-gzip", action="store_true")
-    given = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    given = _parser().parse_args()
     if given.size == "empty":
         account = Account(given.now, seed=given.seed, livemode=given.live)
     else:

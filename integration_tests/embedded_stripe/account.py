@@ -22,7 +22,7 @@ from .endpoints import COLLECTIONS, PINNED_VERSION, PRODUCTS, Collection, Filter
 from .events import tells_previous, told_of_change, told_of_deletion, told_of_new
 from .kinds import Inside, Object, kind_of
 from .shelf import FIRST, LAST, Key, Shelf
-from .templates import a_list, address, filled_list, made_up_id, new_object, plan_of, price_of
+from .templates import a_list, filled_list, made_up_id, new_object, plan_of, price_of
 from .views import Tree, Views, with_raw
 
 RETENTION = 30 * 86_400
@@ -36,25 +36,6 @@ class Natural:
 
 NATURAL = Natural()
 _NO_TREE: Tree = {}
-
-# What makes an object of a bulk as long as they are in a busy shop.
-_BULK_FIELDS: dict[str, Object] = {
-    "balance_transaction": {"status": "available", "fee": 62, "description": "Subscription update"},
-    "charge": {
-        "description": "Subscription update",
-        "metadata": {f"key_{n}": "0f8fad5b-d9cb-469f-a165-70867728950e" for n in range(8)},
-        "receipt_email": "jenny.rosen@example.com",
-        "shipping": {
-            "address": address(city="San Francisco", country="US", line1="510 Townsend St", postal_code="94107"),
-            "carrier": "UPS",
-            "name": "Jenny Rosen",
-            "phone": "+15555550100",
-            "tracking_number": "1Z999AA10123456784",
-        },
-        "statement_descriptor_suffix": "GOLD PLAN",
-        "transfer_group": "group_0f8fad5b-d9cb-469f-a165-70867728950e",
-    },
-}
 
 _UNDONE = ("failed", "canceled")
 _TWIN = {"price": "plan", "plan": "price"}
@@ -162,7 +143,8 @@ class Account:
             if not dated:
                 del self.shelf("account").objects[ident]["created"]
         if account is not None:
-            account.id, account.platform = ident, self
+            for mode in (account, account.other):
+                mode.id, mode.platform = ident, self
             self.connected[ident] = account
         return self.connected[ident]
 
@@ -676,7 +658,7 @@ class Account:
         new_id = partial(made_up_id, random=Random(kind))  # the same in every process
 
         def made(ident: str, created: int) -> Object:
-            return new_object(kind, new_id, ident, created, _BULK_FIELDS.get(kind, {}) | dict(fields or {}))
+            return new_object(kind, new_id, ident, created, {**kind_of(kind).busy, **(fields or {})})
 
         def event(ident: str, created: int) -> Object:
             shown = self.view((make or made)(pattern_of(kind), created), version=self.default_version)

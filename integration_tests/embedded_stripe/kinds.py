@@ -105,7 +105,7 @@ class Share:
 @dataclass(frozen=True)
 class Kind:
     """`template` is the ground of a new object, `when` what differs by the value of a field: see `templates`. Fields that
-    begin with `_` are never shown.
+    begin with `_` are never shown. `busy` has fields that make an object as long as in a busy shop.
 
     `events`: by type the rule of when an event tells of the object, in the order in which they are told; see `events`.
     `told_to`: the field with the account among whose events they are, if that is not the account that holds the object.
@@ -118,6 +118,7 @@ class Kind:
     id: tuple[str, int]
     template: Object
     when: Mapping[str, Mapping[str, Object]] = field(default_factory=dict)
+    busy: Object = field(default_factory=dict)
     permission: tuple[str, str] = ("", "")
     product: str = ""
     singleton: str = ""
@@ -154,6 +155,7 @@ def _read(name: str) -> Kind:
         tuple(entry.get("id", (f"{name[:4]}_", 24))),
         entry["object"],
         entry.get("when", _NONE),
+        entry.get("busy", {}),
         (permission, row),
         entry.get("product", ""),
         entry.get("singleton", ""),

@@ -180,32 +180,39 @@ class _Film:
         late = create("product", {"name": "Taken off"}, at=when + 22)
         self.at(self.end - 8 * DAY, partial(self.delete, "product", late["id"]))
         for number, product_id in enumerate(self.products[:4]):
-            for step, currency in enumerate(["usd", "eur", "gbp", "jpy"]):
-                amount = 1900 * (number + 1) + 100 * step
-                self.price(when + 40, product=product_id, currency=currency, unit_amount=amount)
-            self.price(
-                when + 41,
-                product=product_id,
-                unit_amount=19_000 * (number + 1),
-                recurring={"interval": "year"},
-                lookup_key=f"yearly_{number}",
-                nickname="Yearly",
-            )
-            self.price(when + 42 + number, product=product_id, unit_amount=900, active=False, nickname="Before 2024")
+            self.prices_of(number, product_id, when + 40)
         self.tiers(when + 60)
         self.price(when + 70, keep=False, product=self.products[5], unit_amount=2500, type="one_time")
         self.price(when + 71, keep=False, product=self.products[4], unit_amount=1, unit_amount_decimal="0.5")
+        self.prices_unlisted_and_plans(when + 80)
+
+    def prices_unlisted_and_plans(self, when: int) -> None:
+        create = self.account.create
         for number in range(6):
             fields = {"product": self.products[0], "unit_amount": 777 + number, "active": number % 2 == 0}
-            create("price", fields, at=when + 80 + number, inline=True)
+            create("price", fields, at=when + number, inline=True)
         for number, ident in enumerate([*_ODD[:8], "gold"]):
             create(
                 "plan",
                 {"id": f"plan {ident}", "product": self.products[1], "amount": 500 + number, "active": number % 3 > 0},
-                at=when + 90,
+                at=when + 10,
             )
-        dropped = create("plan", {"product": self.products[1]}, at=when + 91)
+        dropped = create("plan", {"product": self.products[1]}, at=when + 11)
         self.at(self.end - 15 * DAY, partial(self.delete, "plan", dropped["id"]))
+
+    def prices_of(self, number: int, product_id: str, when: int) -> None:
+        for step, currency in enumerate(["usd", "eur", "gbp", "jpy"]):
+            amount = 1900 * (number + 1) + 100 * step
+            self.price(when, product=product_id, currency=currency, unit_amount=amount)
+        self.price(
+            when + 1,
+            product=product_id,
+            unit_amount=19_000 * (number + 1),
+            recurring={"interval": "year"},
+            lookup_key=f"yearly_{number}",
+            nickname="Yearly",
+        )
+        self.price(when + 2 + number, product=product_id, unit_amount=900, active=False, nickname="Before 2024")
 
     def price(self, when: int, *, keep: bool = True, **fields: Any) -> Object:
         made = self.account.create("price", fields, at=when)

@@ -15,7 +15,7 @@ import time
 import zlib
 from bisect import bisect_right, insort
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
 from itertools import product
@@ -28,14 +28,13 @@ import orjson
 from . import errors
 from .account import Account
 from .api import Call, Route, answer, page, refused_write, route
+from .control import controlled
 from .endpoints import IMPLIED_PERMISSIONS, PERMISSIONS, VERSIONS
 from .errors import StripeError
 from .faults import Fault
-from .made_up import small_shop
 from .parameters import Query, parsed
 
 _CHARACTERS = string.ascii_letters + string.digits
-_CONTROLS = {"allow", "bind_ip", "clear_faults", "clear_requests", "expire", "forbid", "limit", "restore", "revoke"}
 _LONGEST_WAIT = 3.0
 """So many seconds after it came a request may be looked at, and be counted rightly."""
 _HTML = b"<html>\n<head><title>503 Service Temporarily Unavailable</title></head>\n<body>nginx</body>\n</html>\n"
@@ -476,21 +475,7 @@ class StripeServer:
             body = packer.compress(body) + packer.flush()
         if kind == "gzip_broken":
             body = body[: len(body) // 2]
-        headers = {
-            "Server": "nginx",
-            "Date": formatdate(self.account.now, usegmt=True),
-            "Content-Type": reply.content_type,
-            "Content-Length": str(len(body)),
-            "Connection": "keep-alive",
-            "Cache-Control": "no-cache, no-store",
-            "Vary": "Origin",
-            "Strict-Transport-Security": "max-age=63072000; includeSubDomains; preload",
-        }
-        if reply.request_id:
-            headers["Request-Id"] = f"req_{secrets.token_hex(7)}"
-        if zipped:
-            headers["Content-Encoding"] = "gzip"
-        headers |= reply.headers
+        headers = self._headers(reply, len(body), zipped)
         reason = HTTPStatus(reply.status).phrase if reply.status in HTTPStatus._value2member_map_ else "Unknown"
         lines = [f"HTTP/1.1 {reply.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
@@ -511,6 +496,23 @@ class StripeServer:
         connection.sendall(head + body)
         return True
 
+    def _headers(self, reply: _Reply, length: int, zipped: bool) -> dict[str, str]:
+        headers = {
+            "Server": "nginx",
+            "Date": formatdate(self.account.now, usegmt=True),
+            "Content-Type": reply.content_type,
+            "Content-Length": str(length),
+            "Connection": "keep-alive",
+            "Cache-Control": "no-cache, no-store",
+            "Vary": "Origin",
+            "Strict-Transport-Security": "max-age=63072000; includeSubDomains; preload",
+        }
+        if reply.request_id:
+            headers["Request-Id"] = f"req_{secrets.token_hex(7)}"
+        if zipped:
+            headers["Content-Encoding"] = "gzip"
+        return headers | reply.headers
+
     # ------------------------------------------------------------------ control
 
     def _control(self, incoming: _Incoming) -> _Reply:
@@ -523,61 +525,10 @@ class StripeServer:
                     given.setdefault(bare, []).extend(filter(None, value.split(",")))
                 else:
                     given[bare] = value
-            return _Reply(200, orjson.dumps(self._controlled(name, given), default=str))
+            return _Reply(200, orjson.dumps(controlled(self, name, given), default=str))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             problem = {"error": f"{type(error).__name__}: {error}"}
             return _Reply(400, orjson.dumps(problem))
-
-    def _controlled(self, name: str, given: dict[str, Any]) -> Any:
-        account = self.account
-        if "account" in given:
-            account = account.connected[given.pop("account")]
-        if name not in ("organization_key", "restricted_key") and given.pop("live", False):
-            account = account.live
-        if name in ("create", "update", "delete", "emit", "listed", "bulk"):
-            if name == "create":
-                return account.create(given.pop("object"), given.pop("fields", None), **given)
-            if name == "update":
-                return account.update(given.pop("object"), given.pop("id"), given.pop("fields"), **given)
-            if name == "delete":
-                return account.delete(given.pop("object"), given.pop("id"), **given)
-            if name == "emit":
-                return account.emit(given.pop("type"), given.pop("object"), **given)
-            if name == "bulk":
-                return account.bulk(given.pop("object"), **given)
-            return account.listed(**given)
-        if name == "advance":
-            account.advance(int(given["seconds"]))
-            return {"now": account.now}
-        if name == "settings":
-            for setting in ("default_version", "prices_default", "legacy_refund_events"):
-                if setting in given:
-                    setattr(account, setting, given[setting])
-            self.latency = given.get("latency", self.latency)
-            return {"now": account.now, "id": account.id, "default_version": account.default_version}
-        if name == "fault":
-            return asdict(self.fault(Fault(**given)))
-        if name == "connect":
-            return {"id": account.connect(**given).id}
-        if name == "connect_many":
-            account.connect_many(given.pop("count"), small_shop, **given)
-            return {}
-        if name == "odd":
-            account.odd(given["object"], given["id"], given["fields"])
-            return {}
-        if name in ("deauthorize", "disable", "enable"):
-            getattr(account, name)(**given)
-            return {}
-        if name == "keys":
-            return {"secret_key": self.secret_key, "live_key": self.live_key}
-        if name in ("organization_key", "restricted_key"):
-            return {"key": getattr(self, name)(**given)}
-        if name == "requests":
-            return [asdict(request) for request in self.requests]
-        if name in _CONTROLS:
-            getattr(self, name)(**given)
-            return {}
-        raise KeyError(f"no control is called {name!r}")
 
 
 def _token(authorization: str) -> str:
