@@ -258,7 +258,7 @@ class Account:
         for name in [inside.name for inside in known.lists.values() if inside.by]:
             made.pop(name, None)
         if known.product:
-            self._products.add(known.product)
+            self.enable(known.product)
         self._put(kind, made, created, listed=not inline and not made.get("test_clock"), place=place)
         if event is NATURAL:
             for each in told_of_new(made):
@@ -667,6 +667,8 @@ class Account:
         with self.lock:
             end = self.now - 3600 if until is None else until
             start = end - 4 * 365 * 86_400 if since is None else since
+            if product := kind_of(kind).product:
+                self.enable(product)
             self.shelf(kind).bulk = Bulk(kind, count, start, end, spread, make or made)
             if told_by:
                 self.shelf("event").bulk = Bulk("event", count, start, end, spread, event)

@@ -377,7 +377,8 @@ class _Film:
             }
             for item in items
         ]
-        invoice = self.invoice(when, found["customer"], lines, status, subscription=ident, currency=price["currency"])
+        about = {"subscription": ident, "currency": price["currency"], "discounts": found["discounts"]}
+        invoice = self.invoice(when, found["customer"], lines, status, **about)
         change: Object = {"latest_invoice": invoice["id"], "status": "active" if status == "paid" else "past_due"}
         change["items"] = found["items"] | {"data": items}
         self.account.update("subscription", ident, change, at=when)

@@ -154,6 +154,9 @@ class Rest:
             self.make("source", when + 21, customer=customer)
             self.make("tax_id", when + 22, customer=customer)
             self.make("customer_cash_balance_transaction", when + 23, customer=customer)
+        reduced = {"customer": few, "source": {"coupon": self.film.coupons[0], "type": "coupon"}}
+        discount = self.account.shelf("discount").objects[self.make("discount", when + 24, **reduced)]
+        self.account.update("customer", few, {"discount": discount}, None, at=when + 24)
         for number in range(11):
             feature = self.make("entitlements.feature", when + 30 + number, active=number > 0)
             self.make("entitlements.active_entitlement", when + 50, _customer=many, feature=feature)
