@@ -56,7 +56,7 @@ REFUSED_KEYS = {
     "Expired",
     "bind_ip": "Invalid API Key: the key may not be used from this machine's IP address. Allow the address in the key's settings"
     f" at {KEYS}. Stripe says: The API key provided does not allow requests from your IP address (127.0.0.1)."
-    " (HTTP 401, request req_",
+    " (HTTP 401)",
 }
 
 

@@ -152,6 +152,53 @@ def test_pages_lie(account: Account, server: StripeServer) -> None:
     assert ids(server, f"/v1/charges?limit=2&starting_after={made[2]}") == [made[1], made[0]]
 
 
+HALF_AN_EMOJI, NO_UTF8 = rb'"thanks \ud83d"', b'"caf\xe9"'
+
+
+@pytest.mark.parametrize("raw", [HALF_AN_EMOJI, NO_UTF8, b"null", b"17"])
+def test_an_answer_has_an_odd_value(account: Account, server: StripeServer, raw: bytes) -> None:
+    account.create("charge", {"description": 'a "quoted" text'})
+    server.fault("odd_value", raw=raw)
+    first, second = get(server, "/v1/charges"), get(server, "/v1/charges")
+    assert first.content == second.content.replace(rb'"a \"quoted\" text"', raw)
+
+
+@pytest.mark.parametrize("raw", [HALF_AN_EMOJI, NO_UTF8, b"[]", b"1e400"])
+def test_an_object_is_odd_wherever_it_is_shown(account: Account, server: StripeServer, raw: bytes) -> None:
+    account.create("customer", {"id": "cus_1"})
+    account.create("charge", {"id": "ch_1", "customer": "cus_1"})
+    account.odd("customer", "cus_1", {"name": raw, "invoice_settings.footer": b"0.10", "created": None})
+    for path in (
+        "/v1/customers",
+        "/v1/customers/cus_1",
+        "/v1/charges/ch_1?expand[]=customer",
+        "/v1/customers?expand[]=data.tax_ids",
+    ):
+        body = get(server, path).content
+        assert (b'"name": ' + raw in body, b'"footer": 0.10' in body) == (True, True)
+    assert b'"created"' not in get(server, "/v1/customers/cus_1").content
+    assert account.listed("customers")["cus_1"]["name"] is None
+
+
+def test_an_event_is_odd_by_itself(account: Account, server: StripeServer) -> None:
+    account.create("customer", {"id": "cus_1"})
+    (event,) = ids(server, "/v1/events")
+    account.odd("customer", "cus_1", {"email": HALF_AN_EMOJI})
+    assert HALF_AN_EMOJI not in get(server, "/v1/events").content
+    account.odd("event", event, {"data.object.email": HALF_AN_EMOJI})
+    assert HALF_AN_EMOJI in get(server, "/v1/events").content
+    assert HALF_AN_EMOJI in get(server, f"/v1/events/{event}").content
+
+
+def test_the_cursor_of_a_nested_list_is_refused_in_words_of_choice(account: Account, server: StripeServer) -> None:
+    account.create("invoice", {"id": "in_1", "lines": 12})
+    server.fault("status", path="/lines.*starting_after", status=400, message="No such line", param="line")
+    cursor = ids(server, "/v1/invoices/in_1/lines")[-1]
+    refused = get(server, f"/v1/invoices/in_1/lines?starting_after={cursor}")
+    error = refused.json()["error"]
+    assert (refused.status_code, error["message"], error["param"], "code" in error) == (400, "No such line", "line", False)
+
+
 def test_a_redirect_points_elsewhere(server: StripeServer) -> None:
     server.fault("redirect", location="http://127.0.0.1:9/v1/charges")
     answer = get(server, "/v1/charges")
@@ -418,12 +465,12 @@ def test_a_recurring_price_is_a_plan_too(account: Account, server: StripeServer)
 
 
 def test_a_collection_may_be_added(account: Account, server: StripeServer) -> None:
-    assert get(server, "/v1/setup_intents").status_code == 404
-    account.add_collection("/v1/setup_intents", "setup_intent", ["customer", "created"])
-    account.create("setup_intent", {"id": "seti_1", "customer": "cus_1"})
-    assert ids(server, "/v1/setup_intents?customer=cus_1&created[gte]=1") == ["seti_1"]
-    assert ids(server, "/v1/setup_intents?customer=cus_2") == []
-    assert list(account.listed("setup_intents")) == ["seti_1"]
+    assert get(server, "/v1/widgets").status_code == 404
+    account.add_collection("/v1/widgets", "widget", ["customer", "created"])
+    account.create("widget", {"id": "widget_1", "customer": "cus_1"})
+    assert ids(server, "/v1/widgets?customer=cus_1&created[gte]=1") == ["widget_1"]
+    assert ids(server, "/v1/widgets?customer=cus_2") == []
+    assert list(account.listed("widgets")) == ["widget_1"]
 
 
 def test_the_truth_has_nested_lists_whole(account: Account) -> None:

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import requests
 
-from integration_tests.embedded_stripe import StripeServer, made_up_account
+from integration_tests.embedded_stripe import PRODUCTS, Account, StripeServer, made_up_account
+from integration_tests.embedded_stripe.endpoints import COLLECTIONS
+from integration_tests.embedded_stripe.kinds import Collection
 
 DAY = 86_400
 STRIPE_TEST_KEY = os.environ.get("STRIPE_TEST_KEY", "")
@@ -37,6 +39,9 @@ STREAMS = {
     "subscriptions": "sub_",
 }
 every_stream = pytest.mark.parametrize("stream", STREAMS)
+every_list = pytest.mark.parametrize(
+    "collection", [each for each in COLLECTIONS if not each.required], ids=lambda each: each.stream
+)
 
 
 @dataclass
@@ -45,11 +50,13 @@ class Stripe:
     key: str
     now: int
 
-    def answer(self, path: str, query: str = "", *, key: str | None = None, **headers: str) -> requests.Response:
+    def answer(
+        self, path: str, query: str = "", *, key: str | None = None, method: str = "GET", **headers: str
+    ) -> requests.Response:
         sent = {"Stripe-Version": "2026-08-26.dahlia"} | {k.replace("_", "-"): v for k, v in headers.items()}
         if key != "":
             sent["Authorization"] = f"Bearer {key or self.key}"
-        return requests.get(f"{self.url}/v1/{path}?{query}", headers=sent, timeout=30)
+        return requests.request(method, f"{self.url}/v1/{path}?{query}", headers=sent, timeout=30)
 
     def page(self, path: str, query: str = "limit=100") -> list[dict[str, Any]]:
         answer = self.answer(path, query)
@@ -72,6 +79,9 @@ class Stripe:
 def embedded() -> Iterator[Stripe]:
     account = made_up_account(now=1_795_000_000)
     with StripeServer(account) as server:
+        server.connect("acct_1Connected", Account(account.now))
+        for product in PRODUCTS:
+            account.enable(product)
         yield Stripe(server.url, server.secret_key, account.now)
 
 
@@ -169,6 +179,40 @@ def test_an_empty_parameter_is_refused(stripe: Stripe) -> None:
     assert (status, error["code"], error["param"]) == (400, "parameter_invalid_empty", "starting_after")
 
 
+@every_list
+def test_a_list_that_the_account_may_read_is_one(stripe: Stripe, collection: Collection) -> None:
+    answer = stripe.answer(collection.path.removeprefix("/v1/"))
+    if answer.status_code != 200:
+        pytest.skip(answer.json()["error"]["message"])
+    body = answer.json()
+    assert (list(body), body["url"]) == (["object", "data", "has_more", "url"], collection.path)
+    assert {each["object"] for each in body["data"]} <= {collection.object}
+
+
+@every_list
+def test_a_list_takes_created_or_refuses_it(stripe: Stripe, collection: Collection) -> None:
+    answer = stripe.answer(collection.path.removeprefix("/v1/"), "created[gte]=1")
+    if not collection.by_created:
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "parameter_unknown")
+    elif answer.status_code != 200:
+        pytest.skip(answer.json()["error"]["message"])
+    times = [each.get("created") or each["date"] for each in answer.json().get("data", ()) if "created" in each or "date" in each]
+    assert times == sorted(times, reverse=True)
+
+
+def test_a_list_tells_no_total(stripe: Stripe) -> None:
+    assert list(stripe.answer("charges", "limit=1").json()) == ["object", "data", "has_more", "url"]
+
+
+@pytest.mark.parametrize("stream", ["refunds", "disputes"])
+def test_refunds_and_disputes_of_a_charge_are_counted(stripe: Stripe, stream: str) -> None:
+    charge = stripe.some(stream)[0]["charge"]
+    body = stripe.answer(stream, f"charge={charge}&limit=1").json()
+    assert list(body) == ["object", "count", "data", "has_more", "url"]
+    assert body["count"] == len(stripe.page(stream, f"charge={charge}&limit=100"))
+    assert "count" not in stripe.answer(stream, "limit=1").json()
+
+
 # ---------------------------------------------------------------------- created
 
 
@@ -210,6 +254,36 @@ def test_an_unknown_key_is_repeated_with_stars(stripe: Stripe) -> None:
     assert error["message"].endswith("1234")
 
 
+def test_who_has_no_key_learns_of_no_request_and_no_version(stripe: Stripe) -> None:
+    for key in ("", "sk_test_thisisnokeyofanybodys1234"):
+        answer = stripe.answer("charges", key=key)
+        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="Stripe"'
+        assert not answer.headers.keys() & {"Request-Id", "Stripe-Version"}
+        assert list(answer.json()["error"]) == ["message", "type"]
+
+
+def test_another_account_is_refused_without_a_request(stripe: Stripe) -> None:
+    answer = stripe.answer("charges", Stripe_Account="acct_1OfNobodyHere00")
+    error = answer.json()["error"]
+    if error.get("code") != "account_invalid":
+        pytest.skip("this account is no platform")
+    assert (answer.status_code, list(error)) == (403, ["message", "type", "code", "doc_url"])
+    assert error["message"].endswith("(or that account does not exist). Application access may have been revoked.")
+    assert not answer.headers.keys() & {"Request-Id", "Stripe-Version"}
+
+
+def test_an_account_of_nobodys_is_no_missing_object(stripe: Stripe) -> None:
+    status, error = stripe.error("accounts/acct_1OfNobodyHere00")
+    assert (status, list(error)) == (403, ["message", "type", "code", "doc_url"])
+
+
+def test_an_answer_is_not_to_be_kept(stripe: Stripe) -> None:
+    headers = stripe.answer("charges", "limit=1", Accept_Encoding="identity").headers
+    assert (headers["Cache-Control"], headers["Vary"]) == ("no-cache, no-store", "Origin")
+    assert {"Content-Length", "Request-Id", "Strict-Transport-Security", "X-Stripe-Priority-Routing-Enabled"} <= headers.keys()
+    assert "Stripe-Should-Retry" not in headers
+
+
 def test_a_key_works_as_the_user_of_basic_authentication(stripe: Stripe) -> None:
     answer = requests.get(f"{stripe.url}/v1/charges?limit=1", auth=(stripe.key, ""), timeout=30)
     assert answer.status_code == 200
@@ -225,10 +299,15 @@ def test_an_unknown_version_is_refused(stripe: Stripe) -> None:
     assert (status, error["message"]) == (400, "Invalid Stripe API version: not-a-real-version")
 
 
+def test_an_unknown_version_is_repeated(stripe: Stripe) -> None:
+    assert stripe.answer("charges", Stripe_Version="not-a-real-version").headers["Stripe-Version"] == "not-a-real-version"
+
+
 def test_a_wrong_path_is_a_404(stripe: Stripe) -> None:
     status, error = stripe.error("nonsense")
     assert (status, error["type"]) == (404, "invalid_request_error")
     assert error["message"].startswith("Unrecognized request URL (GET: /v1/nonsense).")
+    assert "request_log_url" not in error
 
 
 @pytest.mark.parametrize(
@@ -237,6 +316,27 @@ def test_a_wrong_path_is_a_404(stripe: Stripe) -> None:
 def test_an_unknown_id_in_the_path_is_a_404(stripe: Stripe, path: str, param: str) -> None:
     status, error = stripe.error(path)
     assert (status, error["code"], error["param"]) == (404, "resource_missing", param)
+
+
+@pytest.mark.parametrize(("method", "param"), [("GET", "invoice"), ("DELETE", "invoice"), ("POST", "id")])
+def test_what_a_missing_invoice_is_called_depends_on_the_method(stripe: Stripe, method: str, param: str) -> None:
+    status, error = stripe.error("invoices/in_nope", method=method)
+    assert (status, error["message"], error["param"]) == (404, "No such invoice: 'in_nope'", param)
+
+
+def test_a_balance_transaction_is_missing_in_two_words(stripe: Stripe) -> None:
+    assert stripe.error("balance_transactions/txn_no")[1]["message"] == "No such balance transaction: 'txn_no'"
+
+
+def test_a_missing_subscription_item_has_no_code(stripe: Stripe) -> None:
+    status, error = stripe.error("subscription_items/si_nope")
+    assert (status, error["message"]) == (404, "Invalid subscription_item id: si_nope")
+    assert list(error) == ["message", "request_log_url", "type"]
+
+
+def test_the_parts_of_a_refusal_stand_in_the_order_of_their_names(stripe: Stripe) -> None:
+    _, error = stripe.error("charges", "wat=1")
+    assert list(error) == ["code", "doc_url", "message", "param", "request_log_url", "type"]
 
 
 def test_a_refusal_names_its_request_and_its_documentation(stripe: Stripe) -> None:
@@ -286,6 +386,20 @@ def test_an_expanded_list_holds_ten_at_most_and_has_an_address(stripe: Stripe) -
         refunds = charge["refunds"]
         assert (refunds["object"], refunds["url"]) == ("list", f"/v1/charges/{charge['id']}/refunds")
         assert len(refunds["data"]) <= 10
+
+
+def test_a_list_in_an_object_tells_its_total(stripe: Stripe) -> None:
+    invoice = stripe.some("invoices", "limit=1&expand[]=data.payments")[0]
+    subscription = stripe.some("subscriptions", "status=all&limit=1")[0]
+    charge = stripe.some("charges", "limit=1&expand[]=data.refunds")[0]
+    for inside in (invoice["lines"], subscription["items"], charge["refunds"]):
+        assert list(inside) == ["object", "data", "has_more", "total_count", "url"]
+    assert "total_count" not in stripe.answer(f"invoices/{invoice['id']}/lines").json()
+
+
+def test_an_invoices_payments_tell_no_total_and_no_invoice(stripe: Stripe) -> None:
+    payments = stripe.some("invoices", "limit=1&expand[]=data.payments")[0]["payments"]
+    assert (list(payments), payments["url"]) == (["object", "data", "has_more", "url"], "/v1/invoices/payments")
 
 
 def test_a_reference_becomes_its_object(stripe: Stripe) -> None:
@@ -343,6 +457,15 @@ def test_a_subscriptions_items_are_its_first_and_can_be_listed(stripe: Stripe) -
         assert inline == [item["id"] for item in listed[: len(inline)]]
 
 
+def test_items_are_listed_oldest_first_and_the_address_keeps_its_query(stripe: Stripe) -> None:
+    found = stripe.some("subscriptions", "status=all&limit=100")
+    longest = max(found, key=lambda each: int(each["items"]["total_count"]))["id"]
+    body = stripe.answer("subscription_items", f"subscription={longest}&limit=100").json()
+    assert body["url"] == f"/v1/subscription_items?subscription={longest}"
+    created = [each["created"] for each in body["data"]]
+    assert created == sorted(created)
+
+
 def test_items_are_listed_of_one_subscription_only(stripe: Stripe) -> None:
     status, error = stripe.error("subscription_items")
     assert (status, error["param"]) == (400, "subscription")
@@ -388,9 +511,24 @@ def test_archived_products_and_plans_show_beside_the_others(stripe: Stripe, stre
     assert archived["id"] in [each["id"] for each in same_second]
 
 
-def test_a_status_that_is_none_is_refused(stripe: Stripe) -> None:
-    status, error = stripe.error("subscriptions", "status=wat")
-    assert (status, error["param"]) == (400, "status")
+@pytest.mark.parametrize(
+    ("stream", "choices"),
+    [
+        (
+            "subscriptions",
+            "active, past_due, unpaid, canceled, incomplete, incomplete_expired, trialing, paused, all, or ended",
+        ),
+        ("invoices", "draft, open, void, paid, or uncollectible"),
+    ],
+)
+def test_a_status_that_is_none_is_refused(stripe: Stripe, stream: str, choices: str) -> None:
+    status, error = stripe.error(stream, "status=bogus")
+    assert (status, error["param"], error.get("code")) == (400, "status", None)
+    assert error["message"] == f"Invalid status: must be one of {choices}"
+
+
+def test_a_type_of_balance_transactions_that_is_none_finds_nothing(stripe: Stripe) -> None:
+    assert stripe.page("balance_transactions", "type=bogus") == []
 
 
 def test_invoices_of_every_status_are_listed(stripe: Stripe) -> None:
@@ -439,6 +577,22 @@ def test_an_update_tells_what_was_before(stripe: Stripe) -> None:
         assert each["data"]["previous_attributes"]
 
 
+def test_a_closed_dispute_tells_what_was_before(stripe: Stripe) -> None:
+    for each in stripe.some("events", "type=charge.dispute.closed&limit=20"):
+        assert "status" in each["data"]["previous_attributes"]
+
+
+def test_an_event_tells_the_request_and_in_how_many_places_it_is_awaited(stripe: Stripe) -> None:
+    for each in stripe.some("events"):
+        assert each["request"] is None or each["request"].keys() == {"id", "idempotency_key"}
+        assert each["pending_webhooks"] in range(17)
+
+
+def test_a_deletion_has_no_idempotency_key(stripe: Stripe) -> None:
+    for each in stripe.some("events", "types[]=customer.deleted&types[]=product.deleted&types[]=coupon.deleted"):
+        assert each["request"]["idempotency_key"] is None
+
+
 def test_a_deletion_tells_the_object_without_a_flag(stripe: Stripe) -> None:
     deletion = stripe.some("events", "types[]=customer.deleted&types[]=product.deleted&types[]=coupon.deleted")[0]
     assert "created" in deletion["data"]["object"]
@@ -469,3 +623,30 @@ def test_a_preview_of_an_invoice_is_not_found(stripe: Stripe) -> None:
     for each in stripe.some("events", "type=invoice.upcoming&limit=5"):
         ident = each["data"]["object"].get("id")
         assert ident is None or stripe.answer(f"invoices/{ident}").status_code == 404
+
+
+# ---------------------------------------------------------------------- what Stripe's document leaves out
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "names"),
+    [
+        ("charges", "limit=1", ["destination", "dispute", "order", "source"]),
+        ("disputes", "limit=1", ["balance_transaction"]),
+        ("payment_intents", "limit=1", ["payment_record", "shared_payment_granted_token", "source"]),
+        ("products", "limit=1", ["attributes", "tax_details", "type"]),
+        ("subscriptions", "status=all&limit=1", ["plan", "quantity"]),
+    ],
+)
+def test_an_object_has_more_than_the_document_says(stripe: Stripe, path: str, query: str, names: list[str]) -> None:
+    assert stripe.some(path, query)[0].keys() >= set(names)
+
+
+def test_an_item_has_more_than_the_document_says(stripe: Stripe) -> None:
+    item = stripe.some("subscriptions", "status=all&limit=1")[0]["items"]["data"][0]
+    assert (item["plan"]["id"], "current_trial" in item) == (item["price"]["id"], True)
+    assert "trial_period_days" in item["price"]["recurring"]
+
+
+def test_a_line_does_not_say_its_subscription_at_the_top(stripe: Stripe) -> None:
+    assert all("subscription" not in line for line in stripe.some("invoices", "limit=1")[0]["lines"]["data"])

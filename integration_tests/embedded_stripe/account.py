@@ -11,19 +11,22 @@ from functools import partial
 from random import Random
 from threading import RLock
 from typing import Any
+from uuid import UUID
+from zlib import crc32
 
 import orjson
 
 from .bulk import Bulk, pattern_of
-from .endpoints import COLLECTIONS, CONTAINED, EXPANDABLE, INCLUDABLE, PINNED_VERSION, Collection, Filter
+from .connected import Connected
+from .endpoints import COLLECTIONS, PINNED_VERSION, PRODUCTS, Collection, Filter
+from .events import tells_previous, told_of_change, told_of_deletion, told_of_new
+from .kinds import Inside, Object, kind_of
 from .shelf import FIRST, LAST, Key, Shelf
-from .templates import TEMPLATES, Object, a_list, address, made_up_id, plain, plan_of, price_of
-from .versions import is_current, reshape
+from .templates import a_list, filled_list, made_up_id, new_object, plan_of, price_of
+from .views import Tree, Views, with_raw
 
 RETENTION = 30 * 86_400
-INLINE = 10  # how much of a nested list comes with its object
-
-Tree = Mapping[str, Any]  # what to expand: {"customer": {"subscriptions": {}}}
+_FOUNDED = 1_500_000_000
 
 
 @dataclass(frozen=True)
@@ -34,37 +37,8 @@ class Natural:
 NATURAL = Natural()
 _NO_TREE: Tree = {}
 
-# What makes an object of a bulk as long as they are in a busy shop.
-_BULK_FIELDS: dict[str, Object] = {
-    "balance_transaction": {"status": "available", "fee": 62, "description": "Subscription update"},
-    "charge": {
-        "description": "Subscription update",
-        "metadata": {f"key_{n}": "0f8fad5b-d9cb-469f-a165-70867728950e" for n in range(8)},
-        "receipt_email": "jenny.rosen@example.com",
-        "shipping": {
-            "address": address(city="San Francisco", country="US", line1="510 Townsend St", postal_code="94107"),
-            "carrier": "UPS",
-            "name": "Jenny Rosen",
-            "phone": "+15555550100",
-            "tracking_number": "1Z999AA10123456784",
-        },
-        "statement_descriptor_suffix": "GOLD PLAN",
-        "transfer_group": "group_0f8fad5b-d9cb-469f-a165-70867728950e",
-    },
-}
-
-# Which list an object shows of others, and how these name it.
-_DERIVED = {
-    ("charge", "refunds"): ("refund", "charge", "/v1/charges/{}/refunds"),
-    ("invoice", "payments"): ("invoice_payment", "invoice", "/v1/invoice_payments?invoice={}"),
-    ("customer", "subscriptions"): ("subscription", "customer", "/v1/customers/{}/subscriptions"),
-}
-_NESTED_LISTS = {"invoice": ("lines",), "subscription": ("items",), "customer": ("sources", "tax_ids")}
-_EVENT_PREFIX = {"subscription": "customer.subscription", "dispute": "charge.dispute", "tax_id": "customer.tax_id"}
-_EVENT_PREFIX["discount"] = "customer.discount"
 _UNDONE = ("failed", "canceled")
-_DELETABLE = {"coupon", "customer", "discount", "invoice", "plan", "price", "product", "tax_id"}
-_SILENT = {"balance_transaction", "payment_intent", "line_item", "subscription_item", "event", "payment_method"}
+_TWIN = {"price": "plan", "plan": "price"}
 
 
 @dataclass
@@ -81,16 +55,26 @@ class Account:
     """What one key's mode shows of a Stripe account. Objects handed out are copies: change them with `update`.
 
     With `now` the clock stands still until `advance`; without, it follows the real one. `live` and `test` are the
-    two modes of the same account; this one is the mode that `livemode` says.
+    two modes of the same account; this one is the mode that `livemode` says. As a new account of Stripe's, it has none of
+    `PRODUCTS` but those in `products`, and those of which an object is made.
     """
 
-    def __init__(self, now: int | None = None, *, seed: int = 0, id: str | None = None, livemode: bool = False) -> None:
+    def __init__(
+        self,
+        now: int | None = None,
+        *,
+        seed: int = 0,
+        id: str | None = None,
+        livemode: bool = False,
+        products: Iterable[str] = (),
+    ) -> None:
         self.random = Random(seed)
         self.id = id or made_up_id("account", self.random)
         self.livemode = livemode
         self.default_version = PINNED_VERSION
         self.prices_default = "active"
         self.legacy_refund_events = False
+        self.pending_webhooks = 0  # in how many endpoints each new event is still awaited
         self.payout_contents: dict[str, set[str]] = {}  # payout -> the balance transactions it paid out
         self.lock = RLock()
         self.collections: list[Collection] = list(COLLECTIONS)
@@ -100,7 +84,15 @@ class Account:
         self._late: dict[str, int] = {}
         self._pending: list[tuple[int, str]] = []
         self._rendered: dict[Any, bytes] = {}
+        self._odd: dict[tuple[str, str], dict[str, bytes | None]] = {}
         self._other: Account | None = None
+        self.platform: Account | None = None
+        self._is_remade = False
+        self.connected: Connected[Account] = Connected(self._is_connected, self._sibling)
+        self._views = Views(self.find, self.members, self._is_gone, self.payment_of)
+        self._products: set[str] = set()
+        for product in products:
+            self.enable(product)
 
     # ------------------------------------------------------------------ clock and modes
 
@@ -119,7 +111,9 @@ class Account:
         if self._other is None:
             self._other = Account(seed=1, id=self.id, livemode=not self.livemode)
             self._other._other = self
-            self._other._clock = self._clock
+            self._other._clock, self._other._products = self._clock, self._products
+            self._other.platform, self._other.connected = self.platform, self.connected
+            self._other._shelves["account"] = self.shelf("account")
         return self._other
 
     @property
@@ -130,7 +124,70 @@ class Account:
     def test(self) -> Account:
         return self.other if self.livemode else self
 
-    # ------------------------------------------------------------------ collections
+    # ------------------------------------------------------------------ a platform's accounts
+
+    @property
+    def is_platform(self) -> bool:
+        """Whether it ever connected an account."""
+        shelf = self.shelf("account")
+        return bool(shelf.keys or shelf.bulk or shelf.gone)
+
+    def connect(
+        self, id: str | None = None, account: Account | None = None, *, at: int | None = None, dated: bool = True, **fields: Any
+    ) -> Account:
+        """Connects an account, in both modes: a new one, a given one, or again one that was deauthorized. `fields` are those
+        of its object in `/v1/accounts`, which has no `created` unless it is `dated`."""
+        ident = id or (account.id if account else self.new_id("account"))
+        if ident not in self.connected:
+            self.create("account", {"id": ident, **fields}, at=at, event=None)
+            if not dated:
+                del self.shelf("account").objects[ident]["created"]
+        if account is not None:
+            for mode in (account, account.other):
+                mode.id, mode.platform = ident, self
+            self.connected[ident] = account
+        return self.connected[ident]
+
+    def connect_many(self, count: int, fill: Callable[[Account], object] = lambda account: None, **options: Any) -> None:
+        """So many accounts, with the options of `bulk`, each of which `fill` fills once it is asked for, and again once it is
+        forgotten: with objects of times after `connected_at` that do not depend on the clock."""
+        self.connected.fill = fill
+        self.bulk("account", count, fields={"email": "shop@example.com"}, **options)
+
+    def deauthorize(self, id: str) -> None:
+        """From now on the account is none of this platform's."""
+        self.delete("account", id, event=None)
+
+    @property
+    def connected_at(self) -> int:
+        """When its platform connected it."""
+        found = self.platform and self.platform.shelf("account").key_of(self.id)
+        return int(found[0]) if found else _FOUNDED
+
+    def _is_connected(self, ident: str) -> bool:
+        return self.shelf("account").get(ident) is not None
+
+    def _sibling(self, ident: str) -> Account:
+        """A new account beside this one, under the same clock."""
+        made = Account(seed=crc32(ident.encode()), id=ident, livemode=self.livemode)
+        made.platform, made._clock, made.default_version = self, self._clock, self.default_version
+        made._is_remade = True
+        return made
+
+    # ------------------------------------------------------------------ products and collections
+
+    def enable(self, product: str) -> None:
+        """From now on the account has that product."""
+        if product not in PRODUCTS:
+            raise ValueError(f"no product is called {product!r}; there are {', '.join(sorted(PRODUCTS))}")
+        self._products.add(product)
+
+    def disable(self, product: str) -> None:
+        self._products.discard(product)
+
+    def has(self, product: str) -> bool:
+        """Whether the account has that product, if one is named. Test clocks are there in test mode without being enabled."""
+        return not product or product in self._products or (product == "test_clocks" and not self.livemode)
 
     def add_collection(
         self,
@@ -143,15 +200,15 @@ class Account:
     ) -> Collection:
         """A further list of the API. `params` are its filters, each compared with the field of its name."""
         filters = {name: Filter("is", name) for name in params if name != "created"}
-        collection = Collection(
-            path, object, filters, permission or f"{object}_read", row or object.replace("_", " ").title() + "s"
-        )
+        row = row or object.replace("_", " ").title() + "s"
+        stream = path.removeprefix("/v1/").replace("/", "_")
+        collection = Collection(path, object, filters, permission or f"{object}_read", row, stream)
         self.collections = [known for known in self.collections if known.path != path] + [collection]
         return collection
 
     def collection(self, stream: str) -> Collection:
         for known in self.collections:
-            if stream in (known.stream, known.path):
+            if stream in (known.stream, known.path, known.path.removeprefix("/v1/")):
                 return known
         raise KeyError(stream)
 
@@ -182,69 +239,93 @@ class Account:
             return _copied(made)
 
     def _create(self, kind: str, given: Object, at: int | None, inline: bool, event: str | Natural | None) -> Object:
+        known = kind_of(kind)
         created = given.get("created")
         if created is None:
             created = self.now if at is None else at
         ident = given.get("id") or self.new_id(kind)
+        place = f"{given[known.unique_in]}/{ident}" if known.unique_in else ident
         shelf = self.shelf(kind)
-        if shelf.get(ident) is not None:
-            raise ValueError(f"{kind} {ident!r} exists already")
-        self._from_owner(kind, given)
-        made = TEMPLATES.get(kind, plain(kind))(self.new_id, ident, created, given)
-        made |= given
-        made["id"], made["created"] = ident, created
+        if shelf.get(place) is not None:
+            raise ValueError(f"{kind} {place!r} exists already")
+        self._inherit(kind, given)
+        made = new_object(kind, self.new_id, ident, created, given)
+        made["id"] = ident
+        if "created" in made:
+            made["created"] = created
         if "livemode" in made:
             made["livemode"] = self.livemode
-        for name in [name for name in made if (kind, name) in _DERIVED]:
-            del made[name]
-        self._put(kind, made, created, listed=not inline and not made.get("test_clock"))
+        for name in [inside.name for inside in known.lists.values() if inside.by]:
+            made.pop(name, None)
+        if known.product:
+            self.enable(known.product)
+        self._put(kind, made, created, listed=not inline and not made.get("test_clock"), place=place)
         if event is NATURAL:
-            for each in _on_create(made, self.legacy_refund_events):
-                self._natural(each, made, created)
+            for each in told_of_new(made):
+                if not (self.legacy_refund_events and kind == "refund"):
+                    self._natural(each, made, created)
         elif isinstance(event, str):
             self._natural(event, made, created)
-        self._follow_create(kind, made, created, inline, event is not None)
+        self._follow_creation(kind, made, created, inline, event is not None)
         return made
 
-    def _from_owner(self, kind: str, given: Object) -> None:
-        """What a refund, a dispute or a payment takes over from the object that it belongs to."""
-        owner = None
-        if kind in ("refund", "dispute"):
-            owner = self.shelf("charge").get(given.get("charge", ""))
-        elif kind == "invoice_payment":
-            owner = self.shelf("invoice").get(given.get("invoice", ""))
-        if owner:
-            given.setdefault("currency", owner["currency"])
-            if kind != "invoice_payment":
-                given.setdefault("payment_intent", owner["payment_intent"])
-            if kind == "dispute":
-                given.setdefault("amount", owner["amount"])
+    def _inherit(self, kind: str, given: Object) -> None:
+        """What an object takes over from those that it belongs to."""
+        known = kind_of(kind)
+        for field, names in known.inherits.items():
+            owner = self.find(str(given.get(field)), known.expandable[field])
+            for name in names:
+                if owner and owner[name] is not None:
+                    given.setdefault(name, owner[name])
+        if kind == "customer_balance_transaction" and (customer := self.shelf("customer").get(str(given.get("customer")))):
+            amount = given.setdefault("amount", known.template["amount"])
+            given.setdefault("ending_balance", customer["balance"] + amount)
 
-    def _put(self, kind: str, made: Object, created: int, *, listed: bool) -> None:
+    def _put(self, kind: str, made: Object, created: int, *, listed: bool, place: str | None = None) -> None:
         self._sequence += 1
-        self.shelf(kind).put(made, (created, self._sequence), listed=listed)
+        self.shelf(kind).put(made, (created, self._sequence), listed=listed, place=place)
         if kind == "balance_transaction" and made["status"] == "pending":
             heapq.heappush(self._pending, (made["available_on"], made["id"]))
         self._rendered.clear()
 
-    def _follow_create(self, kind: str, made: Object, created: int, inline: bool, tell: bool) -> None:
-        if kind == "refund" and made["status"] not in _UNDONE:
-            charge = self.shelf("charge").own(made["charge"])
-            if charge:
-                charge["amount_refunded"] += made["amount"]
-                charge["refunded"] = charge["amount_refunded"] >= charge["amount"]
-                if tell:
-                    self._natural("charge.refunded", charge, created)
+    def _follow_creation(self, kind: str, made: Object, created: int, inline: bool, tell: bool) -> None:
+        if made.get("status") not in _UNDONE:
+            self._share(made, made.get("amount", 0), created, tell)
         if kind == "dispute":
-            charge = self.shelf("charge").own(made["charge"])
-            if charge:
-                charge["disputed"] = True
+            self._change_silently("charge", made["charge"], {"disputed": True})
+        if kind == "setup_attempt":
+            self._change_silently("setup_intent", made["setup_intent"], {"latest_attempt": made["id"]})
+        if kind == "customer_balance_transaction" and self.shelf("customer").get(made["customer"]):
+            change = {"balance": made["ending_balance"]}
+            self.update("customer", made["customer"], change, NATURAL if tell else None, at=created)
         if kind == "price" and made["recurring"] and not inline and made["id"] not in self.shelf("plan").objects:
             self._twin("plan", plan_of(made), created, tell)
         if kind == "plan" and made["id"] not in self.shelf("price").objects:
-            given = price_of(made)
-            twin = TEMPLATES["price"](self.new_id, made["id"], created, given) | given
-            self._twin("price", twin, created, tell)
+            self._twin("price", new_object("price", self.new_id, made["id"], created, price_of(made)), created, tell)
+        if kind == "entitlements.active_entitlement" and tell:
+            self._tell_entitlements(made["_customer"], created)
+
+    def _share(self, made: Object, amount: int, when: int, tell: bool) -> None:
+        """What an object adds to the sum that its owner holds: a refund to its charge's."""
+        share = kind_of(made["object"]).adds_to
+        owner = self.shelf(share.kind).get(made[share.by]) if share else None
+        if share and owner:
+            total = owner[share.to] + amount
+            change = {share.to: total, share.whole: total >= owner["amount"]}
+            self.update(share.kind, made[share.by], change, NATURAL if tell else None, at=when)
+
+    def _change_silently(self, kind: str, ident: str, change: Object) -> None:
+        if self.shelf(kind).get(ident):
+            self.update(kind, ident, change, None)
+
+    def _tell_entitlements(self, customer: str, when: int) -> None:
+        """An event about what a customer is entitled to: the object has no id, and holds the first ten."""
+        held = [each for each in self.each("entitlements.active_entitlement") if each["_customer"] == customer]
+        shown = [self.view(each) for each in held]
+        summary = {"object": "entitlements.active_entitlement_summary", "customer": customer, "livemode": self.livemode}
+        items = a_list(f"/v1/customer/{customer}/entitlements", shown, counted=False)
+        items |= {"data": shown[:10], "has_more": len(shown) > 10}
+        self._natural("entitlements.active_entitlement_summary.updated", summary | {"entitlements": items}, when)
 
     def _twin(self, kind: str, made: Object, created: int, tell: bool) -> None:
         """Stripe shows a recurring price as a plan too, and a plan as a price, under one id."""
@@ -265,14 +346,13 @@ class Account:
         """Merges `fields` into the object: dicts key by key (a None in `metadata` takes a key out), all else whole."""
         with self.lock:
             when = self.now if at is None else at
-            obj = self.shelf(kind).own(id)
+            obj = self.singleton(kind) if id == kind else self.shelf(kind).own(id)
             if obj is None:
                 raise KeyError(f"no {kind} {id!r}")
-            before = _copied(obj)
+            before = _copied(obj) if event is not None or kind_of(kind).adds_to else {}
             given = dict(fields)
-            if kind in _NESTED_LISTS:
-                self._refill(kind, obj, given)
-            if kind == "product" and event is not None:
+            self._refill(kind, obj, given)
+            if "updated" in kind_of(kind).template and event is not None:
                 given.setdefault("updated", when)
             shelf = self.shelf(kind)
             moved = shelf.looked_up_by(given)
@@ -282,36 +362,26 @@ class Account:
                 del shelf.gone[id]
             _merge(obj, given)
             if moved:
-                shelf.put(obj, key or FIRST, listed=key is not None)
+                shelf.put(obj, key or FIRST, listed=key is not None, place=id)
             if kind == "balance_transaction" and obj["status"] == "pending":
                 heapq.heappush(self._pending, (obj["available_on"], id))
             self._rendered.clear()
-            events = _on_update(before, obj) if event is NATURAL else [event] if isinstance(event, str) else []
+            events = told_of_change(before, obj) if event is NATURAL else [event] if isinstance(event, str) else []
             for each in events:
-                previous = _difference(before, obj) if each.endswith(".updated") else None
-                self._natural(each, obj, when, previous)
-            if kind == "refund" and before["status"] != obj["status"] and obj["status"] in _UNDONE:
-                self._give_back(obj)
+                self._natural(each, obj, when, _difference(before, obj) if tells_previous(kind, each) else None)
+            if kind_of(kind).adds_to and before.get("status") != obj.get("status") and obj.get("status") in _UNDONE:
+                self._share(obj, -obj["amount"], when, tell=False)
             self._update_twin(kind, obj, given, event is not None, when)
             return _copied(obj)
 
-    def _give_back(self, refund: Object) -> None:
-        """A refund that failed is none of its charge any more."""
-        charge = self.shelf("charge").own(refund["charge"])
-        if charge:
-            charge["amount_refunded"] -= refund["amount"]
-            charge["refunded"] = False
-
     def _refill(self, kind: str, obj: Object, given: Object) -> None:
-        """Lines and items may be given as a plain list: each is filled like a new one."""
-        for name in _NESTED_LISTS[kind]:
-            if isinstance(given.get(name), list):
-                owner = {k: v for k, v in obj.items() if k in ("id", "customer", "currency")}
-                filled = TEMPLATES[kind](self.new_id, obj["id"], self.now, owner | {name: given[name]})
-                given[name] = filled[name] if kind != "customer" else a_list(obj[name]["url"], given[name])
+        """A list may be given as a plain one: its items are filled like new ones."""
+        for name, inside in kind_of(kind).lists.items():
+            if not inside.by and isinstance(given.get(name), list):
+                given[name] = filled_list(inside, self.new_id, obj, self.now, given[name])
 
     def _update_twin(self, kind: str, obj: Object, given: Object, tell: bool, when: int) -> None:
-        twin = {"price": "plan", "plan": "price"}.get(kind)
+        twin = _TWIN.get(kind)
         mirrored = {k: v for k, v in given.items() if k in ("active", "nickname", "metadata", "product")}
         if twin and mirrored and (other := self.shelf(twin).objects.get(obj["id"])):
             before = _copied(other)
@@ -328,7 +398,7 @@ class Account:
                 self.update(kind, id, ended, event, at=when)
                 return
             if kind == "customer":
-                for its in self.shelf("subscription").belonging_to("customer", id):
+                for _, its in self.shelf("subscription").belonging_to("customer", id):
                     if its["status"] != "canceled":
                         self.delete("subscription", its["id"], at=when)
             shelf = self.shelf(kind)
@@ -338,13 +408,23 @@ class Account:
             shelf.drop(id)
             self._rendered.clear()
             final = last | {"product": {"active": False}, "coupon": {"valid": False}}.get(kind, {})
-            if event is NATURAL and kind in _DELETABLE:
-                self._natural(f"{_EVENT_PREFIX.get(kind, kind)}.deleted", final, when)
-            elif isinstance(event, str):
-                self._natural(event, final, when)
-            twin = {"price": "plan", "plan": "price"}.get(kind)
+            for each in told_of_deletion(final) if event is NATURAL else [event] if isinstance(event, str) else []:
+                self._natural(each, final, when)
+            if kind == "entitlements.active_entitlement" and event is not None:
+                self._tell_entitlements(last["_customer"], when)
+            twin = _TWIN.get(kind)
             if twin and id in self.shelf(twin).objects:
                 self.delete(twin, id, at=when, event=event)
+
+    def odd(self, kind: str, id: str, fields: Mapping[str, str | bytes | None]) -> None:
+        """From now on answers show the object with `fields`: by dotted place any JSON text, or bytes that are none, in place of
+        the value; None leaves the field out. Lists are still filtered and sorted by what the object was, which is the truth."""
+        with self.lock:
+            if self.shelf(kind).own(id) is None:
+                raise KeyError(f"no {kind} {id!r}")
+            raw = {place: text.encode() if isinstance(text, str) else text for place, text in fields.items()}
+            self._odd.setdefault((kind, id), {}).update(raw)
+            self._rendered.clear()
 
     # ------------------------------------------------------------------ events
 
@@ -377,7 +457,11 @@ class Account:
         self._late[event] = visible_at
 
     def _natural(self, type: str, obj: Object, at: int, previous: Object | None = None) -> None:
-        if at >= self.now - RETENTION:
+        """Tells it, here or on the connected account that the object is about."""
+        owner = obj.get(kind_of(obj["object"]).told_to)
+        if owner and owner != self.id and owner in self.connected:
+            self.connected[owner]._event(type, obj, at, previous, None, {})
+        elif at >= self.now - RETENTION:
             self._event(type, obj, at, previous, None, {})
 
     def _event(self, type: str, obj: Object, at: int, previous: Object | None, version: str | None, fields: Object) -> Object:
@@ -386,22 +470,31 @@ class Account:
         data: Object = {"object": _copied(shown)}
         if previous is not None:
             data["previous_attributes"] = previous
-        ident = fields.pop("id", None) or self.new_id("event")
-        made = self._told(ident, at, type, version, data) | fields
+        # Of an account that is made again, an event has its id of what it tells: those before it may have aged out since.
+        random = Random(f"{self.id} {type} {obj.get('id')} {at}") if self._is_remade else self.random
+        ident = fields.pop("id", "") or made_up_id("event", random)
+        while self._is_remade and ident in self.shelf("event").objects:
+            ident = made_up_id("event", random)
+        made = self._told(ident, at, type, version, data, random) | fields
         self._put("event", made, at, listed=True)
         return made
 
-    def _told(self, ident: str, at: int, type: str, version: str, data: Object) -> Object:
-        return TEMPLATES["event"](self.new_id, ident, at, {}) | {
+    def _told(self, ident: str, at: int, type: str, version: str, data: Object, random: Random) -> Object:
+        # What is deleted is so by a DELETE, which has no key.
+        key = None if type.endswith(".deleted") else str(UUID(int=random.getrandbits(128), version=4))
+        account = {"account": self.id} if self.platform else {}
+        made = new_object("event", self.new_id, ident, at, {})
+        return {"id": ident, "object": "event", **account, **made} | {
             "api_version": version,
             "data": data,
             "livemode": self.livemode,
-            "request": {"id": self.new_id("request"), "idempotency_key": None},
+            "pending_webhooks": self.pending_webhooks,
+            "request": {"id": made_up_id("request", random), "idempotency_key": key},
             "type": type,
         }
 
-    def is_visible(self, event: Object) -> bool:
-        due = self._late.get(event["id"])
+    def is_visible(self, event: str) -> bool:
+        due = self._late.get(event)
         return due is None or due <= self.now
 
     # ------------------------------------------------------------------ what is there
@@ -415,6 +508,29 @@ class Account:
                 found["status"] = "available"
                 self._rendered.clear()
 
+    def singleton(self, kind: str) -> Object:
+        """The object of a kind of which an account has one; `update` knows it under the name of its kind."""
+        shelf = self.shelf(kind)
+        if kind == "balance":
+            return new_object(kind, self.new_id, "", self.now, {"livemode": self.livemode} | self._sums())
+        if kind not in shelf.objects:
+            made = new_object(kind, self.new_id, self.id, _FOUNDED, {"type": "standard"} if kind == "account" else {})
+            if "livemode" in made:
+                made["livemode"] = self.livemode
+            shelf.put(made, FIRST, listed=False, place=kind)
+        return shelf.objects[kind]
+
+    def _sums(self) -> Object:
+        """What the balance transactions sum to, but those of a bulk."""
+        sums: dict[str, dict[str, int]] = {"available": {}, "pending": {}}
+        for entry in self.shelf("balance_transaction").objects.values():
+            by_currency = sums[entry["status"]]
+            by_currency[entry["currency"]] = by_currency.get(entry["currency"], 0) + entry["net"]
+        return {
+            status: [{"amount": amount, "currency": code, "source_types": {"card": amount}} for code, amount in each.items()]
+            for status, each in sums.items()
+        }
+
     def find(self, ident: str, kinds: Iterable[str] | None = None) -> Object | None:
         for kind in kinds or self._shelves:
             shelf = self._shelves.get(kind)
@@ -426,7 +542,7 @@ class Account:
     def payment_of(self, owner: str) -> Object | None:
         """The newest invoice payment of an invoice or of a payment intent."""
         payments = self.shelf("invoice_payment")
-        found = payments.belonging_to("invoice", owner)
+        found = [payment for _, payment in payments.belonging_to("invoice", owner)]
         if not found and owner.startswith("pi_"):
             found = [p for p in payments.objects.values() if p["payment"].get("payment_intent") == owner]
         return found[0] if found else None
@@ -444,8 +560,8 @@ class Account:
         if kind == "event":
             after = max(after, (oldest, -math.inf))
         for at in shelf.walk(after, before, oldest_first=oldest_first):
-            obj = shelf.bulk.object_at(at) if isinstance(at, int) and shelf.bulk else shelf.objects[str(at)]
-            if kind != "event" or self.is_visible(obj):
+            obj = shelf.at(at)
+            if kind != "event" or self.is_visible(obj["id"]):
                 yield obj
 
     def listed(self, stream: str, expand: Iterable[str] = (), nested: Iterable[str] = ()) -> dict[str, Object]:
@@ -454,102 +570,65 @@ class Account:
         whole = tuple(nested)
         tree: dict[str, Any] = {}
         kind = self.collection(stream).object
-        for path in [*expand, *(name for name in whole if name in INCLUDABLE.get(kind, ()))]:
+        for path in [*expand, *(name for name in whole if name in kind_of(kind).includable)]:
             branch = tree
             for segment in path.removeprefix("data.").split("."):
                 branch = branch.setdefault(segment, {})
         with self.lock:
             self.settle()
-            return {obj["id"]: _copied(self.view(obj, tree, whole=whole)) for obj in self.each(kind)}
+            hides = self.collection(stream).hides
+            shown = (obj for obj in self.each(kind) if not is_hidden(obj, hides))
+            return {obj["id"]: _copied(self.view(obj, tree, whole=whole)) for obj in shown}
 
-    # ------------------------------------------------------------------ how it looks
+    def children(self, stream: str) -> dict[tuple[str, str], Object]:
+        """The truth of the lists that belong to objects, such as `invoice_line_items`: by the ids of owner and child, all that
+        those of the listed owners show."""
+        with self.lock:
+            self.settle()
+            return {
+                (owner["id"], each["id"]): _copied(self.view(each))
+                for collection in self.collections
+                for inside in kind_of(collection.object).lists.values()
+                if inside.stream == stream
+                for owner in self.each(collection.object)
+                for each in self.inside(owner, inside)
+            }
+
+    def inside(self, owner: Object, inside: Inside) -> list[Object]:
+        """The whole list that belongs to a stored object: stored objects too."""
+        if inside.by:
+            return self.members(inside, owner["id"])
+        items: list[Object] = owner[inside.same_as or inside.name]["data"]
+        return items
+
+    def members(self, inside: Inside, owner: str) -> list[Object]:
+        """In list order, newest first."""
+        found = [pair for kind in inside.of for pair in self.shelf(kind).belonging_to(inside.by, owner)]
+        if len(inside.of) > 1:
+            found.sort(key=lambda pair: pair[0], reverse=True)
+        return [obj for _, obj in found if not is_hidden(obj, inside.hides)]
+
+    def _is_gone(self, kind: str, ident: str) -> bool:
+        return ident in self.shelf(kind).gone
 
     def view(self, obj: Object, tree: Tree = _NO_TREE, *, version: str = PINNED_VERSION, whole: tuple[str, ...] = ()) -> Object:
         """The object as an answer shows it: what has to be asked for is there only if `tree` asks, nested lists are cut
         to ten unless `whole` names them. Parts of the stored object may be shared: not to be changed."""
-        kind = obj.get("object", "")
-        shown = dict(obj)
-        for name in INCLUDABLE.get(kind, ()):
-            if name not in tree:
-                shown.pop(name, None)
-        for name in _NESTED_LISTS.get(kind, ()):
-            if name in shown:
-                shown[name] = self._cut(shown[name], name in whole)
-        for name in tree:
-            if (kind, name) in _DERIVED:
-                shown[name] = self._derived(kind, name, obj["id"], name in whole)
-        self._view_contained(shown, kind, tree)
-        if tree:
-            self._grow(shown, tree, kind, "")
-        if not is_current(version):
-            shown = reshape(shown, version, self.find, self.payment_of)
-            if version < "2022-11-15" and kind == "charge" and "refunds" not in shown:
-                shown["refunds"] = self._derived(kind, "refunds", obj["id"], False)
-        return shown
-
-    @staticmethod
-    def _cut(items: Object, whole: bool) -> Object:
-        if whole or len(items["data"]) <= INLINE:
-            return dict(items)
-        return items | {"data": items["data"][:INLINE], "has_more": True}
-
-    def _derived(self, kind: str, name: str, owner: str, whole: bool) -> Object:
-        member, by, url = _DERIVED[kind, name]
-        found = self.shelf(member).belonging_to(by, owner)
-        if member == "subscription":
-            found = [each for each in found if each["status"] != "canceled"]
-        return self._cut(a_list(url.format(owner), found), whole)
-
-    def _view_contained(self, shown: Object, kind: str, tree: Tree) -> None:
-        for place in CONTAINED.get(kind, ()):
-            name, _, data = place.partition(".")
-            inside = shown.get(name)
-            if not inside:
-                continue
-            branch = tree.get(name, _NO_TREE)
-            if data == "data":
-                branch = branch.get("data", _NO_TREE)
-                shown[name] = inside | {"data": [self.view(each, branch) for each in inside["data"]]}
-            elif isinstance(inside, list):
-                shown[name] = [self.view(each, branch) for each in inside]
-            elif isinstance(inside, dict) and "object" in inside:
-                shown[name] = self.view(inside, branch)
-
-    def _grow(self, value: Object, tree: Tree, kind: str, prefix: str) -> None:
-        places = EXPANDABLE.get(kind, {})
-        for name, branch in tree.items():
-            at, inside = prefix + name, value.get(name)
-            if places.get(at):
-                value[name] = self._expanded(inside, branch, places[at])
-            elif at in places or f"{at}.data" in CONTAINED.get(kind, ()) or at in CONTAINED.get(kind, ()):
-                continue
-            elif isinstance(inside, dict):
-                value[name] = grown = dict(inside)
-                self._grow(grown, branch, kind, at + ".")
-            elif isinstance(inside, list):
-                value[name] = grown_all = [dict(each) for each in inside]
-                for each in grown_all:
-                    self._grow(each, branch, kind, at + ".")
-
-    def _expanded(self, value: Any, branch: Tree, targets: list[str]) -> Any:
-        if isinstance(value, list):
-            return [self._expanded(each, branch, targets) for each in value]
-        if not isinstance(value, str):
-            return value
-        found = self.find(value, targets)
-        if found is None and value in self.shelf(targets[0]).gone:
-            return {"id": value, "object": targets[0], "deleted": True}
-        return {"id": value, "object": targets[0]} if found is None else self.view(found, branch)
+        return self._views.view(obj, tree, version, whole)
 
     # ------------------------------------------------------------------ bytes
+
+    def dumped(self, obj: Object, tree: Tree = _NO_TREE, *, version: str = PINNED_VERSION) -> bytes:
+        """The object as an answer shows it, indented."""
+        shown = self.view(obj, tree, version=version)
+        return orjson.dumps(with_raw(shown, self._odd) if self._odd else shown, option=orjson.OPT_INDENT_2)
 
     def page_items(self, kind: str, found: list[str | int], tree: Tree, key: Any, version: str) -> list[bytes]:
         """The bytes of the objects of a page, indented as they stand in it. `key` names the tree and the version."""
         shelf, cache = self.shelf(kind), self._rendered
 
         def dumped(obj: Object) -> bytes:
-            shown = self.view(obj, tree, version=version)
-            return orjson.dumps(shown, option=orjson.OPT_INDENT_2).replace(b"\n", b"\n    ")
+            return self.dumped(obj, tree, version=version).replace(b"\n", b"\n    ")
 
         items = []
         for at in found:
@@ -576,24 +655,35 @@ class Account:
     ) -> None:
         """`count` objects that are made when they are read, in about eight bytes each. An event of the type `told_by` tells of
         each, in the second of its creation; none does without a type."""
-        template = TEMPLATES.get(kind, plain(kind))
         new_id = partial(made_up_id, random=Random(kind))  # the same in every process
 
         def made(ident: str, created: int) -> Object:
-            given = _BULK_FIELDS.get(kind, {}) | dict(fields or {})
-            return template(new_id, ident, created, given) | given
+            return new_object(kind, new_id, ident, created, {**kind_of(kind).busy, **(fields or {})})
 
         def event(ident: str, created: int) -> Object:
             shown = self.view((make or made)(pattern_of(kind), created), version=self.default_version)
-            return self._told(ident, created, told_by, self.default_version, {"object": shown})
+            return self._told(ident, created, told_by, self.default_version, {"object": shown}, self.random)
 
         with self.lock:
             end = self.now - 3600 if until is None else until
             start = end - 4 * 365 * 86_400 if since is None else since
+            if product := kind_of(kind).product:
+                self.enable(product)
             self.shelf(kind).bulk = Bulk(kind, count, start, end, spread, make or made)
             if told_by:
                 self.shelf("event").bulk = Bulk("event", count, start, end, spread, event)
             self._rendered.clear()
+
+
+def is_hidden(obj: Object, hides: Mapping[str, list[Any]]) -> bool:
+    """Whether a list leaves the object out: `hides` has values by dotted field."""
+    for place, values in hides.items():
+        value: Any = obj
+        for segment in place.split("."):
+            value = value.get(segment) if isinstance(value, dict) else None
+        if value in values:
+            return True
+    return False
 
 
 def _copied(obj: Object) -> Object:
@@ -621,77 +711,3 @@ def _difference(before: Object, after: Object) -> Object:
         both = isinstance(old, dict) and isinstance(new, dict) and "object" not in old
         told[name] = _difference(old, new) if both and old is not None and new is not None else old
     return told
-
-
-def _on_create(obj: Object, legacy: bool) -> list[str]:
-    kind, status = obj["object"], obj.get("status")
-    if kind == "charge":
-        return [f"charge.{status}"]
-    if kind == "payment_intent":
-        return ["payment_intent.created", *_INTENT_EVENTS.get(str(status), [])]
-    if kind == "invoice":
-        return ["invoice.created", *_INVOICE_EVENTS.get(str(status), [])]
-    if kind == "refund":
-        return [] if legacy else ["refund.created"]
-    if kind == "invoice_payment":
-        return ["invoice_payment.paid"] if status == "paid" else []
-    if kind == "dispute":
-        closed = ["charge.dispute.closed"] if status in ("won", "lost", "warning_closed") else []
-        return ["charge.dispute.created", *closed]
-    if kind == "payout":
-        return ["payout.created", *([f"payout.{status}"] if status in ("paid", "failed", "canceled") else [])]
-    if kind in _SILENT:
-        return []
-    return [f"{_EVENT_PREFIX.get(kind, kind)}.created"]
-
-
-_INTENT_EVENTS = {
-    "succeeded": ["payment_intent.succeeded"],
-    "canceled": ["payment_intent.canceled"],
-    "processing": ["payment_intent.processing"],
-    "requires_action": ["payment_intent.requires_action"],
-    "requires_capture": ["payment_intent.amount_capturable_updated"],
-}
-_INVOICE_EVENTS = {
-    "open": ["invoice.finalized"],
-    "paid": ["invoice.finalized", "invoice.paid", "invoice.payment_succeeded"],
-    "void": ["invoice.finalized", "invoice.voided"],
-    "uncollectible": ["invoice.finalized", "invoice.marked_uncollectible"],
-}
-
-
-def _on_update(before: Object, after: Object) -> list[str]:
-    if before == after:
-        return []
-    kind, status = after["object"], after.get("status")
-    turned = before.get("status") != status
-    if kind == "payment_intent":
-        failed = turned and status == "requires_payment_method"
-        return ["payment_intent.payment_failed"] if failed else _INTENT_EVENTS.get(str(status), []) if turned else []
-    if kind == "subscription":
-        if turned and status == "canceled":
-            return ["customer.subscription.deleted"]
-        paused = turned and status == "paused"
-        return ["customer.subscription.updated", *(["customer.subscription.paused"] if paused else [])]
-    if kind == "invoice":
-        was_draft = before.get("status") == "draft"
-        more = [each for each in _INVOICE_EVENTS.get(str(status), []) if was_draft or each != "invoice.finalized"]
-        return ["invoice.updated", *(more if turned else [])]
-    if kind == "charge":
-        if turned and status in ("succeeded", "failed"):
-            return [f"charge.{status}"]
-        captured = after["captured"] and not before["captured"]
-        return ["charge.captured"] if captured else ["charge.updated"]
-    if kind == "refund":
-        failed = turned and status == "failed"
-        return ["refund.updated", "charge.refund.updated", *(["refund.failed"] if failed else [])]
-    if kind == "dispute":
-        if turned and status in ("won", "lost", "warning_closed"):
-            return ["charge.dispute.updated", "charge.dispute.closed"]
-        return ["charge.dispute.updated"]
-    if kind == "payout":
-        ended = turned and status in ("paid", "failed", "canceled")
-        return ["payout.updated", *([f"payout.{status}"] if ended else [])]
-    if kind in _SILENT:
-        return []
-    return [f"{_EVENT_PREFIX.get(kind, kind)}.updated"]

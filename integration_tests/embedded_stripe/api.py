@@ -1,37 +1,34 @@
-"""What the API answers to a request that was let in: routes, parameters, paging, expansion."""
+"""What the API answers to a request that was let in."""
 
 from __future__ import annotations
 
-import fnmatch
 import math
-import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qsl, unquote, unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 import orjson
 
 from . import errors
-from .account import RETENTION, Account, Tree
+from .account import RETENTION, Account
 from .bulk import BulkItems
-from .endpoints import CONTAINED, EXPANDABLE, PERMISSIONS, SOURCE_PERMISSION, Collection, Filter, can_expand
+from .endpoints import OWN_ACCOUNT_PERMISSION, PERMISSIONS, PRODUCTS, SINGLETONS, SOURCE_PERMISSION
 from .errors import StripeError
+from .filters import Filters
+from .kinds import Collection, Filter, Inside, Object, kind_of
+from .parameters import CREATED, Parameters, Query, expansion, parameters
 from .shelf import FIRST, LAST, Key
-from .templates import Object
 from .versions import is_current
-
-Query = list[tuple[str, str]]
-_RANGES = ("gt", "gte", "lt", "lte")
-_NAME = re.compile(r"^([^\[\]]+)((?:\[[^\[\]]*\])*)$")
+from .views import Tree
 
 
 @dataclass(frozen=True)
 class Call:
-    """A GET that may be answered. `allowed` says whether the key has a permission; `target` is the undecoded path."""
+    """A GET that may be answered. `key` says what it may read; `path` is undecoded."""
 
     account: Account
-    target: str
+    path: str
     query: Query
     version: str
     key: Any
@@ -39,141 +36,50 @@ class Call:
 
 @dataclass(frozen=True)
 class Route:
-    """Where a path leads: `operation` is its name for the rate limits."""
+    """Where a path leads: to a list, to the object `ident` of it, to one of that object's lists, to the object `child` of
+    this, or to a `part` of the object; or to a `singleton`, a kind. `operation` is its name for the rate limits."""
 
     operation: str
     collection: Collection | None = None
     ident: str | None = None
-    nested: str | None = None
+    inside: Inside | None = None
+    child: str | None = None
+    part: str | None = None
+    singleton: str | None = None
 
 
 def route(account: Account, path: str) -> Route | None:
     """Ids stand percent-encoded in the path, whatever a merchant has put in them."""
-    raw = path.strip("/").split("/")
-    if raw == ["v1", "account"]:
-        return Route("/v1/account")
+    if path in SINGLETONS:
+        return Route(path, singleton=SINGLETONS[path])
     by_path = {known.path: known for known in account.collections}
-    collection = by_path.get("/" + "/".join(raw[:2]))
-    if collection is None or path.endswith("/"):
-        return None
-    if len(raw) == 2:
-        return Route(collection.path, collection)
-    ident = unquote(raw[2])
-    if "+" in ident and account.shelf(collection.object).get(ident) is None:
-        ident = unquote_plus(raw[2])  # so Stripe's own libraries write a blank
-    if len(raw) == 3:
-        return Route(f"{collection.path}/:id", collection, ident)
-    if len(raw) == 4 and (collection.object, raw[3]) in _NESTED:
-        return Route(f"{collection.path}/:id/{raw[3]}", collection, ident, raw[3])
+    raw = path.split("/")
+    for length in range(len(raw), max(len(raw) - 4, 0), -1):
+        if collection := by_path.get("/".join(raw[:length])):
+            return _within(account, collection, raw[length:])
     return None
 
 
-_NESTED = {
-    ("invoice", "lines"): "line_item",
-    ("charge", "refunds"): "refund",
-    ("customer", "sources"): "bank_account",
-    ("customer", "tax_ids"): "tax_id",
-    ("customer", "subscriptions"): "subscription",
-}
-
-
-def parsed(query: str) -> Query:
-    return parse_qsl(query, keep_blank_values=True)
-
-
-# ---------------------------------------------------------------------- parameters
-
-
-@dataclass
-class Parameters:
-    """A request's parameters, sorted out and checked: `values` by the filter's name, `ranges` by field."""
-
-    limit: int
-    starting_after: str | None
-    ending_before: str | None
-    expand: list[str]
-    values: dict[str, Any]
-    ranges: dict[str, dict[str, int]]
-
-
-def parameters(query: Query, filters: Iterable[tuple[str, Filter]], *, paged: bool = True) -> Parameters:
-    known = dict(filters)
-    given = Parameters(10, None, None, [], {}, {})
-    for name, value in query:
-        match = _NAME.match(name)
-        base, keys = (match[1], re.findall(r"\[([^\[\]]*)\]", match[2])) if match else (name, [])
-        whole = base + "".join(f"[{key}]" for key in keys)
-        is_list = len(keys) == 1 and (keys[0] == "" or keys[0].isdigit())
-        if base == "expand" and is_list:
-            given.expand.append(value)
-            continue
-        filtered = known.get(whole) or (known.get(base) if is_list or not keys or keys[0] in _RANGES else None)
-        pageable = paged and not keys and base in ("limit", "starting_after", "ending_before")
-        if not pageable and (filtered is None or not _takes(filtered, keys, is_list)):
-            raise errors.unknown_parameter(whole)
-        if value == "":
-            raise errors.empty_parameter(whole)
-        if base == "limit":
-            given.limit = min(max(_integer("limit", value), 1), 100)
-        elif base == "starting_after":
-            given.starting_after = value
-        elif base == "ending_before":
-            given.ending_before = value
-        elif filtered is not None and filtered.kind == "range":
-            bound = keys[0] if keys else "is"
-            given.ranges.setdefault(base, {})[bound] = _integer(whole, value)
-        elif is_list:
-            given.values.setdefault(base, []).append(value)
-        elif filtered is not None:
-            given.values[whole] = _checked(whole, value, filtered)
-    if given.starting_after and given.ending_before:
-        raise errors.both_cursors()
-    return given
-
-
-def _takes(filtered: Filter, keys: list[str], is_list: bool) -> bool:
-    """Whether a parameter of this kind is written with these brackets."""
-    if filtered.kind in ("ids", "lookup_keys", "event_types"):
-        return is_list
-    if filtered.kind == "range":
-        return not keys or (len(keys) == 1 and keys[0] in _RANGES)
-    return not is_list
-
-
-def _integer(name: str, value: str) -> int:
-    if not re.fullmatch(r"-?\d+", value):
-        raise errors.bad_integer(name, value)
-    return int(value)
-
-
-def _checked(name: str, value: str, filtered: Filter) -> Any:
-    if filtered.kind in ("bool", "price_active", "delivery_success"):
-        if value not in ("true", "false"):
-            raise errors.bad_boolean(name, value)
-        return value == "true"
-    if filtered.choices and value not in filtered.choices:
-        raise errors.bad_choice(name, filtered.choices)
-    return value
-
-
-def expansion(paths: list[str], kind: str, *, listed: bool) -> dict[str, Any]:
-    """The tree of what to expand in an object of that kind."""
-    tree: dict[str, Any] = {}
-    for path in paths:
-        segments = path.split(".")
-        if len(segments) > 4:
-            raise errors.too_deep(path)
-        if listed:
-            if segments[0] != "data" or len(segments) == 1:
-                hint = f"data.{path}" if can_expand(kind, segments) else None
-                raise errors.not_expandable(segments[-1] if hint else path, hint=hint)
-            segments = segments[1:]
-        if not can_expand(kind, segments):
-            raise errors.not_expandable(segments[-1])
-        branch = tree
-        for segment in segments:
-            branch = branch.setdefault(segment, {})
-    return tree
+def _within(account: Account, collection: Collection, rest: list[str]) -> Route | None:
+    if not rest:
+        return Route(collection.path, collection)
+    if "" in rest:
+        return None
+    ident = unquote(rest[0])
+    if "+" in ident and account.shelf(collection.object).get(ident) is None:
+        ident = unquote_plus(rest[0])  # so Stripe's own libraries write a blank
+    found = Route(f"{collection.path}/:id", collection, ident)
+    if len(rest) == 1:
+        return found if collection.is_retrieved else None
+    if len(rest) == 2 and rest[1] in kind_of(collection.object).parts:
+        return replace(found, operation=f"{found.operation}/{rest[1]}", part=rest[1])
+    lists = kind_of(collection.object).lists.values()
+    inside = next((each for each in lists if each.is_served and rest[1] in (each.name, each.also)), None)
+    if inside is None or len(rest) > 3 or (len(rest) == 3 and not inside.by):
+        return None
+    child = unquote(rest[2]) if len(rest) == 3 else None
+    operation = f"{found.operation}/{rest[1]}" + ("/:id" if child else "")
+    return replace(found, operation=operation, inside=inside, child=child)
 
 
 # ---------------------------------------------------------------------- answers
@@ -181,47 +87,51 @@ def expansion(paths: list[str], kind: str, *, listed: bool) -> dict[str, Any]:
 
 def answer(call: Call, to: Route) -> bytes:
     """The body of a 200. Raises the StripeError otherwise. The account's lock is held by the caller."""
-    account = call.account
-    account.settle()
-    if to.collection is None:
-        call.key.require("accounts_kyc_basic_read", "Accounts KYC Basic", account)
-        return _dump(_account(account))
+    call.account.settle()
+    if to.singleton:
+        return _singleton(call, to.singleton)
     collection = to.collection
-    call.key.require(collection.permission, collection.row, account)
-    if to.nested:
-        return _nested(call, collection, str(to.ident), to.nested)
-    if to.ident is not None:
-        return _retrieved(call, collection, to.ident)
-    return _list(call, collection)
+    assert collection is not None
+    inside, kind = to.inside, collection.object
+    permission, row = kind_of(inside.of[0]).permission if inside else ("", "")
+    call.key.require(permission or collection.permission, row or collection.row, call.account)
+    if not call.account.has(kind_of(kind).product):
+        raise StripeError(400, PRODUCTS[kind_of(kind).product].format(path=call.path))
+    if to.ident is None:
+        return _list(call, collection)
+    if inside and to.child is not None:
+        return _child(call, collection, to.ident, inside, to.child)
+    if inside:
+        return _nested(call, collection, to.ident, inside)
+    if to.part:
+        return _part(call, collection, to.ident, to.part)
+    return _retrieved(call, collection, to.ident)
 
 
-def _dump(body: Any) -> bytes:
-    return orjson.dumps(body, option=orjson.OPT_INDENT_2)
+def refused_write(account: Account, method: str, path: str, to: Route | None) -> StripeError:
+    """Nothing is written here: whatever is there can't be found by a method of writing, what is not is missing as in Stripe."""
+    if to is not None and to.collection is not None and to.ident is not None and to.operation.endswith("/:id"):
+        kind = to.collection.object
+        if _found(account, kind, to.ident) is None:
+            missing = kind_of(kind).missing
+            param = missing.param_of_post if method == "POST" and missing.param_of_post else missing.param
+            return _missing(account, kind, to.ident, param, 404)
+    return errors.wrong_path(method, path)
 
 
-def _account(account: Account) -> Object:
-    return {"id": account.id, "object": "account", "country": "US", "default_currency": "usd", "type": "standard"} | {
-        "charges_enabled": True,
-        "payouts_enabled": True,
-        "details_submitted": True,
-        "email": "shop@example.com",
-        "business_profile": {"name": "Example Shop", "url": "https://shop.example.com"},
-        "created": 1_500_000_000,
-        "metadata": {},
-    }
-
-
-def _missing(account: Account, kind: str, ident: str, param: str, status: int) -> StripeError:
+def _missing(account: Account, kind: str, ident: str, param: str | None, status: int) -> StripeError:
     if kind == "event" and account.shelf("event").get(ident) is not None:
         return errors.aged_out(ident, param, status)
     twin = account._other
-    elsewhere = None
-    if twin is not None and twin.shelf(kind).get(ident) is not None:
-        elsewhere = "live" if twin.livemode else "test"
-    return errors.no_such(kind, ident, param, status=status, elsewhere=elsewhere)
+    hint = errors.in_other_mode(twin.livemode) if twin is not None and twin.shelf(kind).get(ident) is not None else ""
+    if kind == "payment_method" and status == 404 and account.is_platform:
+        hint = hint or errors.ON_A_CONNECTED_ACCOUNT
+    return errors.no_such(kind_of(kind).missing, ident, param, status=status, livemode=account.livemode, hint=hint)
 
 
 def _found(account: Account, kind: str, ident: str) -> Object | None:
+    if kind == "account" and ident == account.id:
+        return account.singleton(kind)
     found = account.shelf(kind).get(ident)
     if kind == "subscription_item" and found is None:
         for subscription in account.shelf("subscription").objects.values():
@@ -230,21 +140,57 @@ def _found(account: Account, kind: str, ident: str) -> Object | None:
                     return dict(item)
     if kind == "event" and found is not None:
         aged = found["created"] < account.now - RETENTION
-        return None if aged or not account.is_visible(found) else found
+        return None if aged or not account.is_visible(ident) else found
     return found
+
+
+def _owner(call: Call, kind: str, ident: str) -> Object:
+    """The object; raises what Stripe answers when there is none."""
+    account = call.account
+    found = _found(account, kind, ident)
+    if found is None and kind == "account":
+        raise errors.account_not_connected(call.key.token, ident)
+    if found is None:
+        raise _missing(account, kind, ident, kind_of(kind).missing.param, 404)
+    return found
+
+
+def _singleton(call: Call, kind: str) -> bytes:
+    call.key.require(*(OWN_ACCOUNT_PERMISSION if kind == "account" else kind_of(kind).permission), call.account)
+    tree = expansion(parameters(call.query, {}, paged=False).expand, kind, listed=False)
+    return call.account.dumped(call.account.singleton(kind), tree, version=call.version)
 
 
 def _retrieved(call: Call, collection: Collection, ident: str) -> bytes:
     account, kind = call.account, collection.object
-    given = parameters(call.query, [("client_secret", Filter("is"))] if kind == "payment_intent" else [], paged=False)
+    secret = {"client_secret": Filter("is")} if kind in ("payment_intent", "setup_intent") else {}
+    given = parameters(call.query, secret, paged=False)
     tree = expansion(given.expand, kind, listed=False)
     _require_targets(call, kind, tree)
-    found = _found(account, kind, ident)
+    if kind == "customer" and ident in account.shelf(kind).gone:
+        stub = {"id": ident, "object": "customer", "deleted": True}
+        return orjson.dumps(stub, option=orjson.OPT_INDENT_2)
+    found = _owner(call, kind, ident)
+    return account.dumped(found, tree, version=_data_version(kind, call))
+
+
+def _child(call: Call, collection: Collection, ident: str, inside: Inside, child: str) -> bytes:
+    account, owner = call.account, _owner(call, collection.object, ident)
+    found = next((each for each in account.inside(owner, inside) if each["id"] == child), None)
+    kind = inside.of[0]
     if found is None:
-        if kind == "customer" and ident in account.shelf(kind).gone:
-            return _dump({"id": ident, "object": "customer", "deleted": True})
-        raise _missing(account, kind, ident, collection.param, 404)
-    return _dump(account.view(found, tree, version=_data_version(kind, call)))
+        raise _missing(account, kind, child, kind_of(kind).missing.param, 404)
+    tree = expansion(parameters(call.query, {}, paged=False).expand, found["object"], listed=False)
+    _require_targets(call, kind, tree)
+    return account.dumped(found, tree, version=call.version)
+
+
+def _part(call: Call, collection: Collection, ident: str, part: str) -> bytes:
+    owner = _owner(call, collection.object, ident)
+    parameters(call.query, {}, paged=False)
+    if owner[part] is None:
+        raise StripeError(404, f"No active {part} for {collection.object}: {ident}", "resource_missing")
+    return call.account.dumped(owner[part], version=call.version)
 
 
 def _data_version(kind: str, call: Call) -> str:
@@ -258,8 +204,8 @@ def _require_targets(call: Call, kind: str, tree: Tree) -> None:
     def visit(kind: str, tree: Tree, prefix: str) -> None:
         for name, branch in tree.items():
             at = prefix + name
-            inside = CONTAINED.get(kind, {}).get(at) or CONTAINED.get(kind, {}).get(f"{at}.data")
-            targets = EXPANDABLE.get(kind, {}).get(at, [])
+            inside = kind_of(kind).contains.get(at) or kind_of(kind).contains.get(f"{at}.data")
+            targets = kind_of(kind).expandable.get(at, [])
             if kind == "balance_transaction" and at == "source":
                 call.key.require(*SOURCE_PERMISSION, call.account)
                 continue
@@ -273,50 +219,76 @@ def _require_targets(call: Call, kind: str, tree: Tree) -> None:
     visit(kind, tree, "")
 
 
+# ---------------------------------------------------------------------- lists
+
+
 def _list(call: Call, collection: Collection) -> bytes:
     account, kind = call.account, collection.object
-    ranged = [("created", Filter("range", "created"))] if collection.by_created else []
-    given = parameters(call.query, [*collection.filters.items(), *ranged])
+    created = CREATED if collection.by_created else {}
+    given = parameters(call.query, {**collection.filters, **created}, paged=collection.is_paged)
     for name in collection.required:
         if name not in given.values:
-            raise errors.missing_parameter(name)
+            raise StripeError(400, collection.saying) if collection.saying else errors.missing_parameter(name)
     tree = expansion(given.expand, kind, listed=True)
     _require_targets(call, kind, tree)
     if kind == "subscription_item":
-        return _page_of(call, kind, _items(account, given.values["subscription"]), given, tree, collection.path)
-    keep = _Filters(account, collection, given)
-    after, before = _bounds(given.ranges.pop("created", {}))
-    keep.check()
+        subscription = given.values["subscription"]
+        items = _items(account, subscription)
+        return _page_of(call, kind, items, given, tree, f"{collection.path}?subscription={subscription}")
+    values = given.values
+    if kind != "price" or account.prices_default == "active":
+        values = {**collection.defaults, **values}
+    if kind == "event":
+        _check_event_types(given)
+    keep = Filters(account, collection.filters, values, given, collection.hides)
+    if unknown := keep.unknown_reference():
+        raise _missing(account, *unknown, 400)
+    found, has_more = _found_on_shelf(call, collection, given, keep)
+    version = _data_version(kind, call)
+    key = (tuple(sorted(given.expand)), version if not is_current(version) else "")
+    counted = given.values.keys() & set(collection.counted_by)
+    count = sum(map(keep.match, account.each(kind))) if counted else None
+    return page(account.page_items(kind, found, tree, key, version), has_more, collection.path, count)
+
+
+def _check_event_types(given: Parameters) -> None:
+    if {"type", "types"} <= given.values.keys():
+        raise StripeError(400, "You may only specify one of these parameters: type, types.")
+    if len(given.values.get("types", ())) > 20:
+        raise StripeError(400, "You may specify up to 20 event types.", None, "types")
+
+
+def _found_on_shelf(call: Call, collection: Collection, given: Parameters, keep: Filters) -> tuple[list[str | int], bool]:
+    """The places of a page's objects, and whether there are more."""
+    account, kind = call.account, collection.object
     shelf = account.shelf(kind)
+    after, before = _bounds(given.ranges.get("created", {}) if collection.by_created else {})
     if kind == "event":
         after = max(after, (account.now - RETENTION, -math.inf))
+    # `starting_after` goes on in the list's own direction, `ending_before` against it.
+    forwards = not given.ending_before
     cursor = given.starting_after or given.ending_before
+    oldest_first = collection.oldest_first == forwards
     if cursor:
-        param = "starting_after" if given.starting_after else "ending_before"
-        at = _cursor(account, kind, cursor, param, keep)
-        if given.starting_after:
-            before = min(before, at)
-        else:
-            after = max(after, at)
+        at = _cursor(account, kind, cursor, "starting_after" if forwards else "ending_before", keep)
+        after, before = (max(after, at), before) if oldest_first else (after, min(before, at))
     found: list[str | int] = []
-    for at_item in shelf.walk(after, before, oldest_first=bool(given.ending_before)):
-        if keep.everything or keep.matches(at_item):
-            found.append(at_item)
+    for place in shelf.walk(after, before, oldest_first=oldest_first):
+        is_visible = kind != "event" or account.is_visible(shelf.id_at(place))
+        if is_visible and (keep.everything or keep.match(shelf.at(place))):
+            found.append(place)
             if len(found) > given.limit:
                 break
     has_more = len(found) > given.limit
     found = found[: given.limit]
-    if given.ending_before:
-        found.reverse()
-    version = _data_version(kind, call)
-    key = (tuple(sorted(given.expand)), version if not is_current(version) else "")
-    return page(account.page_items(kind, found, tree, key, version), has_more, collection.path)
+    return (found if forwards else found[::-1]), has_more
 
 
-def page(items: list[bytes], has_more: bool, url: str) -> bytes:
+def page(items: list[bytes], has_more: bool, url: str, count: int | None = None) -> bytes:
     """A list as Stripe indents it; `items` are indented already as they stand inside."""
     data = b"[\n    " + b",\n    ".join(items) + b"\n  ]" if items else b"[]"
-    return b'{\n  "object": "list",\n  "data": %b,\n  "has_more": %b,\n  "url": %b\n}\n' % (
+    return b'{\n  "object": "list",\n%b  "data": %b,\n  "has_more": %b,\n  "url": %b\n}\n' % (
+        b"" if count is None else b'  "count": %d,\n' % count,
         data,
         b"true" if has_more else b"false",
         orjson.dumps(url),
@@ -338,14 +310,14 @@ def _bounds(ranges: dict[str, int]) -> tuple[Key, Key]:
     return after, before
 
 
-def _cursor(account: Account, kind: str, ident: str, param: str, keep: _Filters) -> Key:
+def _cursor(account: Account, kind: str, ident: str, param: str, keep: Filters) -> Key:
     shelf = account.shelf(kind)
     at = shelf.key_of(ident)
     if at is None and kind == "customer":
         at = shelf.gone.get(ident)
     if kind == "event" and at is not None and at[0] < account.now - RETENTION:
         raise errors.aged_out(ident, param, 400)
-    if at is None or (kind == "subscription" and not keep.status_matches(ident)):
+    if at is None or (kind == "subscription" and not keep.match_status(shelf.get(ident) or {})):
         raise _missing(account, kind, ident, param, 400)
     return at
 
@@ -358,31 +330,23 @@ def _items(account: Account, subscription: str) -> list[Object]:
     return items
 
 
-def _nested(call: Call, collection: Collection, ident: str, name: str) -> bytes:
-    kind = _NESTED[collection.object, name]
-    items = _inside(call.account, collection, ident, name)
-    given = parameters(call.query, [])
+def _nested(call: Call, collection: Collection, ident: str, inside: Inside) -> bytes:
+    account, kind = call.account, inside.of[0]
+    known = {**inside.filters, **(CREATED if inside.by_created else {})}
+    given = parameters(call.query, known, paged=inside.is_paged)
+    items: Sequence[Object] | None = account.shelf(collection.object).bulk_items(ident, inside.name)
+    if items is None:
+        items = account.inside(_owner(call, collection.object, ident), inside)
+    if given.values or given.ranges:
+        keep = Filters(account, known, given.values, given, {})
+        items = [each for each in items if keep.match(each)]
     tree = expansion(given.expand, kind, listed=True)
     _require_targets(call, kind, tree)
-    return _page_of(call, kind, items, given, tree, f"/v1/{collection.stream}/{ident}/{name}")
-
-
-def _inside(account: Account, collection: Collection, ident: str, name: str) -> Sequence[Object]:
-    """The whole list `name` of an object; raises what Stripe answers when there is no such object."""
-    if (alike := account.shelf(collection.object).bulk_items(ident, name)) is not None:
-        return alike
-    owner = _found(account, collection.object, ident)
-    if owner is None:
-        raise _missing(account, collection.object, ident, collection.param, 404)
-    if name in owner:
-        items: list[Object] = owner[name]["data"]
-        return items
-    shown = account.view(owner, {name: {}}, whole=(name,))[name]["data"]
-    return [account.shelf(_NESTED[collection.object, name]).objects[each["id"]] for each in shown]
+    return _page_of(call, kind, items, given, tree, f"{collection.path}/{ident}/{inside.name}")
 
 
 def _page_of(call: Call, kind: str, items: Sequence[Object], given: Parameters, tree: Tree, url: str) -> bytes:
-    """A page of a list that stands in an object."""
+    """A page of a list that belongs to an object."""
     account = call.account
     start, end = 0, len(items)
     cursor = given.starting_after or given.ending_before
@@ -390,111 +354,15 @@ def _page_of(call: Call, kind: str, items: Sequence[Object], given: Parameters, 
         ids = items.ids if isinstance(items, BulkItems) else [item["id"] for item in items]
         places = [at for at, id in enumerate(ids) if id == cursor]
         if not places:
-            name = "line item" if kind == "line_item" else kind
             param = "starting_after" if given.starting_after else "ending_before"
-            raise errors.no_such(name, cursor, param, status=400)
+            raise _missing(account, kind, cursor, param, 400)
         start, end = (places[0] + 1, end) if given.starting_after else (0, places[0])
     if given.ending_before:
         found, has_more = items[max(start, end - given.limit) : end], end - start > given.limit
     else:
         found, has_more = items[start : start + given.limit], end - start > given.limit
-    dumped = [_dump(account.view(item, tree, version=call.version)).replace(b"\n", b"\n    ") for item in found]
+    dumped = [account.dumped(item, tree, version=call.version).replace(b"\n", b"\n    ") for item in found]
     return page(dumped, has_more, url)
 
 
-class _Filters:
-    """Which of a collection's objects a request asks for."""
-
-    def __init__(self, account: Account, collection: Collection, given: Parameters) -> None:
-        self.account, self.collection, self.given = account, collection, given
-        self.shelf = account.shelf(collection.object)
-        self.values = dict(given.values)
-        kind = collection.object
-        if kind == "subscription" and "status" not in self.values:
-            self.values["status"] = "current"
-        if kind == "price" and "active" not in self.values and account.prices_default == "active":
-            self.values["active"] = True
-        self.everything = not self.values and not set(given.ranges) - {"created"} and kind != "event"
-
-    def check(self) -> None:
-        values, account = self.values, self.account
-        if "type" in values and "types" in values and self.collection.object == "event":
-            raise StripeError(400, "You may only specify one of these parameters: type, types.")
-        if len(values.get("types", ())) > 20:
-            raise StripeError(400, "You may specify up to 20 event types.", None, "types")
-        for name, value in values.items():
-            known = self.collection.filters[name]
-            if known.target and known.kind in ("ref", "payout_of"):
-                shelf = account.shelf(known.target)
-                gone = known.target == "customer" and value in shelf.gone
-                if shelf.get(value) is None and not gone:
-                    raise _missing(account, known.target, value, name, 400)
-
-    def matches(self, at: str | int) -> bool:
-        shelf = self.shelf
-        obj = shelf.bulk.object_at(at) if isinstance(at, int) and shelf.bulk else shelf.objects[str(at)]
-        filters = self.collection.filters
-        if self.collection.object == "event" and not self.account.is_visible(obj):
-            return False
-        for name, value in self.values.items():
-            if not self._one(obj, filters[name], value):
-                return False
-        return all(
-            _within(_places(obj, filters[name].field), bounds) for name, bounds in self.given.ranges.items() if name in filters
-        )
-
-    def status_matches(self, ident: str) -> bool:
-        found = self.shelf.get(ident)
-        return found is not None and self._one(found, self.collection.filters["status"], self.values["status"])
-
-    def _one(self, obj: Object, known: Filter, value: Any) -> bool:
-        test = _TESTS.get(known.kind)
-        return bool(test(self.account, obj, value) if test else value in _places(obj, known.field))
-
-
-def _has_status(account: Account, subscription: Object, value: str) -> bool:
-    status = subscription["status"]
-    if value == "ended":
-        return status in ("canceled", "incomplete_expired")
-    return status != "canceled" if value == "current" else value in ("all", status)
-
-
-_TESTS: dict[str, Callable[[Account, Object, Any], Any]] = {
-    "delivery_success": lambda account, event, value: value == (event["pending_webhooks"] == 0),
-    "event_type": lambda account, event, value: fnmatch.fnmatchcase(event["type"], value),
-    "event_types": lambda account, event, value: event["type"] in value,
-    "ids": lambda account, obj, value: obj["id"] in value,
-    "lookup_keys": lambda account, price, value: price["lookup_key"] in value,
-    "payout_of": lambda account, entry, value: entry["source"] == value or entry["id"] in account.payout_contents.get(value, ()),
-    # Stripe names a dispute as the source of a row, and yet finds none by it.
-    "source_of": lambda account, entry, value: entry["source"] == value and not value.startswith(("du_", "dp_")),
-    "subscription_price": lambda account, subscription, value: any(
-        item["price"]["id"] == value for item in subscription["items"]["data"]
-    ),
-    "subscription_status": _has_status,
-}
-
-
-def _places(obj: Any, path: str) -> list[Any]:
-    """The value at a dotted path, as a list of none or one."""
-    for segment in path.split("."):
-        if isinstance(obj, list):
-            obj = obj[int(segment)] if int(segment) < len(obj) else None
-        else:
-            obj = obj.get(segment) if isinstance(obj, dict) else None
-    return [] if obj is None else [obj]
-
-
-def _within(values: Iterable[int], bounds: dict[str, int]) -> bool:
-    tests = {
-        "is": lambda value, bound: value == bound,
-        "gt": lambda value, bound: value > bound,
-        "gte": lambda value, bound: value >= bound,
-        "lt": lambda value, bound: value < bound,
-        "lte": lambda value, bound: value <= bound,
-    }
-    found = list(values)
-    return bool(found) and all(tests[name](value, bound) for value in found for name, bound in bounds.items())
-
-
-__all__ = ["Call", "Route", "answer", "page", "parsed", "route"]
+__all__ = ["Call", "Route", "answer", "page", "refused_write", "route"]

@@ -11,26 +11,16 @@ from typing import Any
 
 import orjson
 
-Object = dict[str, Any]
+from .kinds import Object, kind_of
 
 _NUMBER, _CREATED, _AMOUNT, _CUSTOMER = "@bulk-number@", 1_111_111_111, 999_999_937, "@bulk-customer@"
 _HOLES = (_NUMBER, str(_CREATED), str(_AMOUNT), _CUSTOMER)
 _SCRAMBLE, _WORD = 0x9E3779B97F4A7C15, 1 << 64
 _UNSCRAMBLE = pow(_SCRAMBLE, -1, _WORD)
-_PREFIX = {
-    "balance_transaction": "txn_3Bulk",
-    "charge": "ch_3Bulk",
-    "customer": "cus_Bulk",
-    "event": "evt_1Bulk",
-    "invoice": "in_1Bulk",
-    "payment_intent": "pi_3Bulk",
-    "refund": "re_3Bulk",
-    "subscription": "sub_1Bulk",
-}
 
 
 def prefix_of(kind: str) -> str:
-    return _PREFIX.get(kind, f"{kind[:3]}_Bulk")
+    return kind_of(kind).id[0] + "Bulk"
 
 
 def pattern_of(kind: str) -> str:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from .kinds import Missing
+
 
 @dataclass(slots=True)
 class StripeError(Exception):
-    """An answer that is no success. `authenticated` errors carry a link to the request's log, as Stripe's do."""
+    """An answer that is no success.
+
+    `logged`: the body links to the request's log, if the status is a 4xx. `anonymous`: refused before Stripe asked whose request
+    it is, so that neither `Request-Id` nor `Stripe-Version` nor that link is there. `code_last` is the order of the body.
+    """
 
     status: int
     message: str
@@ -16,21 +22,21 @@ class StripeError(Exception):
     param: str | None = None
     type: str = "invalid_request_error"
     headers: dict[str, str] = field(default_factory=dict)
-    authenticated: bool = True
+    logged: bool = True
+    anonymous: bool = False
     request_id: bool = True
+    code_last: bool = False
 
-    def body(self, log_url: str | None) -> dict[str, Any]:
-        error: dict[str, Any] = {}
-        if self.code:
-            error["code"] = self.code
-            error["doc_url"] = f"https://stripe.com/docs/error-codes/{self.code.replace('_', '-')}"
+    def body(self, log_url: str) -> dict[str, Any]:
+        code = {"code": self.code, "doc_url": f"https://stripe.com/docs/error-codes/{(self.code or '').replace('_', '-')}"}
+        error: dict[str, Any] = {} if self.code_last or not self.code else code
         error["message"] = self.message
         if self.param:
             error["param"] = self.param
-        if self.authenticated and log_url and 400 <= self.status < 500:
+        if self.logged and not self.anonymous and 400 <= self.status < 500:
             error["request_log_url"] = log_url
         error["type"] = self.type
-        return {"error": error}
+        return {"error": error | (code if self.code_last else {})}
 
 
 def masked(key: str) -> str:
@@ -42,27 +48,27 @@ def masked(key: str) -> str:
 
 
 def no_key() -> StripeError:
-    return StripeError(
-        401,
+    return _not_let_in(
         "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer "
         "auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication for "
-        "details, or we can help at https://support.stripe.com/.",
-        authenticated=False,
+        "details, or we can help at https://support.stripe.com/."
     )
+
+
+def _not_let_in(message: str, code: str | None = None) -> StripeError:
+    return StripeError(401, message, code, headers={"WWW-Authenticate": 'Bearer realm="Stripe"'}, anonymous=True)
 
 
 def invalid_key(key: str) -> StripeError:
-    return StripeError(401, f"Invalid API Key provided: {masked(key)}", authenticated=False)
+    return _not_let_in(f"Invalid API Key provided: {masked(key)}")
 
 
 def expired_key(key: str) -> StripeError:
-    return StripeError(401, f"Expired API Key provided: {masked(key)}", "api_key_expired", authenticated=False)
+    return _not_let_in(f"Expired API Key provided: {masked(key)}", "api_key_expired")
 
 
 def other_address(address: str) -> StripeError:
-    return StripeError(
-        401, f"The API key provided does not allow requests from your IP address ({address}).", authenticated=False
-    )
+    return _not_let_in(f"The API key provided does not allow requests from your IP address ({address}).")
 
 
 def publishable_key() -> StripeError:
@@ -71,7 +77,7 @@ def publishable_key() -> StripeError:
         "This API call cannot be made with a publishable API key. Please use a secret API key. You can find a list "
         "of your API keys at https://dashboard.stripe.com/account/apikeys.",
         "secret_key_required",
-        authenticated=False,
+        logged=False,
     )
 
 
@@ -92,6 +98,8 @@ def account_not_connected(key: str, account: str) -> StripeError:
         f"The provided key '{masked(key)}' does not have access to account '{account}' (or that account does not "
         "exist). Application access may have been revoked.",
         "account_invalid",
+        anonymous=True,
+        code_last=True,
     )
 
 
@@ -101,23 +109,42 @@ def not_a_platform() -> StripeError:
         "Only Stripe Connect platforms can work with other accounts. If you specified a client_id parameter, make "
         "sure it's correct.",
         "platform_account_required",
+        anonymous=True,
+        code_last=True,
     )
 
 
+def organization_key_alone(header: str) -> StripeError:
+    """An organization's key without that header. Of the version, Stripe's own words are not known."""
+    what = "header with your target account" if header == "Stripe-Context" else "header"
+    return StripeError(400, f"Please include the {header} {what} when using an Organization API key.", logged=False)
+
+
 def bad_version(version: str) -> StripeError:
-    return StripeError(400, f"Invalid Stripe API version: {version}", authenticated=False)
+    return StripeError(400, f"Invalid Stripe API version: {version}", logged=False)
 
 
-def no_such(kind: str, identifier: str, param: str, *, status: int = 404, elsewhere: str | None = None) -> StripeError:
-    """`elsewhere` is the mode, "live" or "test", in which an object of that id does exist."""
-    message = f"No such {kind}: '{identifier}'"
-    if elsewhere:
-        used = "test" if elsewhere == "live" else "live"
-        message += f"; a similar object exists in {elsewhere} mode, but a {used} mode key was used to make this request."
-    return StripeError(status, message, "resource_missing", param)
+def no_such(
+    missing: Missing, identifier: str, param: str | None, *, status: int = 404, livemode: bool = False, hint: str = ""
+) -> StripeError:
+    """`hint` says where else an object of that id is."""
+    message = missing.message.format(id=identifier, livemode=str(livemode).lower())
+    return StripeError(status, message + hint, missing.code, param)
 
 
-def aged_out(event: str, param: str, status: int) -> StripeError:
+ON_A_CONNECTED_ACCOUNT = (
+    "; It's possible this PaymentMethod exists on one of your connected accounts, in which case you should retry this request on "
+    "that connected account. Learn more at https://stripe.com/docs/connect/authentication"
+)
+
+
+def in_other_mode(livemode: bool) -> str:
+    """`livemode` is that of the object."""
+    mode, used = ("live", "test") if livemode else ("test", "live")
+    return f"; a similar object exists in {mode} mode, but a {used} mode key was used to make this request."
+
+
+def aged_out(event: str, param: str | None, status: int) -> StripeError:
     return StripeError(
         status,
         f"Event '{event}' is no longer available because it's aged out of our retention policy",
@@ -176,6 +203,7 @@ def wrong_path(method: str, path: str) -> StripeError:
         404,
         f"Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs or we can help at "
         "https://support.stripe.com/.",
+        logged=False,
     )
 
 
@@ -200,5 +228,5 @@ def locked() -> StripeError:
     )
 
 
-def went_wrong(status: int = 500) -> StripeError:
-    return StripeError(status, "An unknown error occurred", type="api_error")
+def went_wrong(status: int, headers: dict[str, str]) -> StripeError:
+    return StripeError(status, "An unknown error occurred", type="api_error", headers=headers)

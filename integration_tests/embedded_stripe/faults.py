@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .errors import StripeError, went_wrong
+
 KINDS = {
     "status": "a status of choice, with a body of choice",
     "rate_limit": "429, with the header that tells the reason or without",
@@ -18,6 +20,7 @@ KINDS = {
     "empty_200": "200 with nothing",
     "empty_page_with_more": "a page without objects that says there are more",
     "repeat_page": "the first page again, whatever the cursor",
+    "odd_value": "200 with any text in place of a field's value",
     "cut_body": "JSON that breaks off, with the length of what is there",
     "short_body": "less than the announced length, then the end",
     "gzip_broken": "a gzip stream that breaks off",
@@ -34,9 +37,9 @@ class Fault:
     """What goes wrong with the requests whose path (with its query) matches `path`, a regular expression, and for
     which `match` is true: `times` of them, or all if None, once `after` have gone well.
 
-    `status`, `body` ("json", "html", "empty"), `headers`, `code` and `message` shape the kind `status`; `reason` is
+    `status`, `body` ("json", "html", "empty"), `headers`, `code`, `message` and `param` shape the kind `status`; `reason` is
     the `Stripe-Rate-Limited-Reason` of `rate_limit`; `seconds` is for `slow` and, a byte, for `trickle`; `location` is
-    where `redirect` points to.
+    where `redirect` points to. `odd_value` puts `raw` in place of the body's first value `of`.
     """
 
     kind: str
@@ -49,14 +52,30 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     code: str | None = None
     message: str | None = None
+    param: str | None = None
     reason: str | None = "endpoint-rate"
     seconds: float = 1.0
     location: str | None = None
+    of: str = "description"
+    raw: str | bytes = "null"
     hits: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"no fault is called {self.kind!r}; there are {', '.join(sorted(KINDS))}")
+
+    def error(self) -> StripeError:
+        """What the kind `status` answers as JSON."""
+        if self.status >= 500 and not (self.message or self.code):
+            return went_wrong(self.status, self.headers)
+        message = self.message or "An unknown error occurred"
+        return StripeError(self.status, message, self.code, self.param, headers=self.headers)
+
+    def spoiled(self, body: bytes) -> bytes:
+        """What the kind `odd_value` makes of a body."""
+        raw = self.raw.encode() if isinstance(self.raw, str) else self.raw
+        value = rb'"(?:[^"\\]|\\.)*"|[^,\s"\[{]+|\[\]|\{\}'
+        return re.sub(rb'("%b": )(?:%b)' % (self.of.encode(), value), lambda found: found[1] + raw, body, count=1)
 
     def strikes(self, target: str, request: Any) -> bool:
         """Whether this request is one to fail; counts it."""

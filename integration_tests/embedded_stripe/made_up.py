@@ -12,9 +12,10 @@ from functools import partial
 from typing import Any
 
 from .account import RETENTION, Account
-from .templates import Object, address, tier
+from .kinds import Object
+from .made_up_rest import DAY, Rest
+from .templates import address, tier
 
-DAY = 86_400
 _YEARS = 4 * 365 * DAY
 _ODD = [
     "user 1/2",
@@ -58,6 +59,26 @@ def made_up_account(seed: int = 1, now: int | None = None, *, size: float = 1.0,
     account = Account(now, seed=seed, livemode=livemode)
     _Film(account, size).play()
     return account
+
+
+def small_shop(account: Account) -> None:
+    """What a small connected account has: a dozen objects from the days after it was connected. Ids that merchants choose are
+    the same in each."""
+    create, when = account.create, account.connected_at
+    product = create("product", {"id": "gold", "name": "Gold plan"}, at=when + 60)
+    price = create("price", {"product": product["id"], "unit_amount": 1900}, at=when + 61)
+    create("coupon", {"id": "WELCOME", "percent_off": 10.0}, at=when + 62)
+    for day in (1, 2):
+        at = when + day * DAY
+        customer = create("customer", {"email": f"customer{day}@example.com"}, at=at)["id"]
+        create("subscription", {"customer": customer, "items": [{"price": price}]}, at=at + 1)
+        charge, intent = account.new_id("charge"), account.new_id("payment_intent")
+        paid: Object = {"customer": customer, "amount": 1900}
+        entry = {"amount": 1900, "fee": 85, "source": charge, "status": "available"}
+        entry |= {"id": account.new_id("balance_transaction"), "available_on": at + 3}
+        create("balance_transaction", entry, at=at + 3)
+        create("payment_intent", {"id": intent, "latest_charge": charge} | paid, at=at + 3)
+        create("charge", {"id": charge, "payment_intent": intent, "balance_transaction": entry["id"]} | paid, at=at + 3)
 
 
 class _Film:
@@ -115,6 +136,7 @@ class _Film:
                 self.at(self.begin + 60 * DAY + span * self.random.random() * 0.9, self.abandon)
         self.at(self.end - 400 * DAY, self.awkward_invoices)
         self.at(self.end - 20 * DAY, self.awkward_invoices)
+        self.at(self.end - 22 * DAY, partial(self.contest, None))
         self.at(self.end - 300 * DAY, self.twelve_items)
         self.at(self.end - 12 * DAY, self.twelve_items)
         self.at(self.end - 200 * DAY, self.twelve_refunds)
@@ -126,6 +148,8 @@ class _Film:
         for days in range(1, 29):
             self.at(self.end - days * DAY + 4000, self.edit)
         self.at(self.end - 9 * DAY, self.edit_many)
+        self.account.connected.fill = small_shop
+        Rest(self).plan()
 
     def sell(self, when: int) -> None:
         create = self.account.create
@@ -142,6 +166,7 @@ class _Film:
                     if name == "T-shirt"
                     else None,
                     "type": "good" if name == "T-shirt" else "service",
+                    "tax_details": {"performance_location": None, "tax_code": "txcd_99999999"} if name == "T-shirt" else None,
                 },
                 at=when + number,
             )
@@ -155,32 +180,39 @@ class _Film:
         late = create("product", {"name": "Taken off"}, at=when + 22)
         self.at(self.end - 8 * DAY, partial(self.delete, "product", late["id"]))
         for number, product_id in enumerate(self.products[:4]):
-            for step, currency in enumerate(["usd", "eur", "gbp", "jpy"]):
-                amount = 1900 * (number + 1) + 100 * step
-                self.price(when + 40, product=product_id, currency=currency, unit_amount=amount)
-            self.price(
-                when + 41,
-                product=product_id,
-                unit_amount=19_000 * (number + 1),
-                recurring={"interval": "year"},
-                lookup_key=f"yearly_{number}",
-                nickname="Yearly",
-            )
-            self.price(when + 42 + number, product=product_id, unit_amount=900, active=False, nickname="Before 2024")
+            self.prices_of(number, product_id, when + 40)
         self.tiers(when + 60)
         self.price(when + 70, keep=False, product=self.products[5], unit_amount=2500, type="one_time")
         self.price(when + 71, keep=False, product=self.products[4], unit_amount=1, unit_amount_decimal="0.5")
+        self.prices_unlisted_and_plans(when + 80)
+
+    def prices_unlisted_and_plans(self, when: int) -> None:
+        create = self.account.create
         for number in range(6):
             fields = {"product": self.products[0], "unit_amount": 777 + number, "active": number % 2 == 0}
-            create("price", fields, at=when + 80 + number, inline=True)
+            create("price", fields, at=when + number, inline=True)
         for number, ident in enumerate([*_ODD[:8], "gold"]):
             create(
                 "plan",
                 {"id": f"plan {ident}", "product": self.products[1], "amount": 500 + number, "active": number % 3 > 0},
-                at=when + 90,
+                at=when + 10,
             )
-        dropped = create("plan", {"product": self.products[1]}, at=when + 91)
+        dropped = create("plan", {"product": self.products[1]}, at=when + 11)
         self.at(self.end - 15 * DAY, partial(self.delete, "plan", dropped["id"]))
+
+    def prices_of(self, number: int, product_id: str, when: int) -> None:
+        for step, currency in enumerate(["usd", "eur", "gbp", "jpy"]):
+            amount = 1900 * (number + 1) + 100 * step
+            self.price(when, product=product_id, currency=currency, unit_amount=amount)
+        self.price(
+            when + 1,
+            product=product_id,
+            unit_amount=19_000 * (number + 1),
+            recurring={"interval": "year"},
+            lookup_key=f"yearly_{number}",
+            nickname="Yearly",
+        )
+        self.price(when + 2 + number, product=product_id, unit_amount=900, active=False, nickname="Before 2024")
 
     def price(self, when: int, *, keep: bool = True, **fields: Any) -> Object:
         made = self.account.create("price", fields, at=when)
@@ -260,8 +292,7 @@ class _Film:
         made = self.account.create("customer", given | fields, at=when)
         self.customers.append(made["id"])
         if number % 40 == 5:
-            ids = [self.account.create("tax_id", {"customer": made["id"]}, at=when)]
-            self.account.update("customer", made["id"], {"tax_ids": ids}, None)
+            self.account.create("tax_id", {"customer": made["id"]}, at=when)
         if number % 24 == 7:
             wait = self.random.randrange(30, 900) * DAY
             self.at(when + wait, partial(self.leave, made["id"]))
@@ -346,7 +377,8 @@ class _Film:
             }
             for item in items
         ]
-        invoice = self.invoice(when, found["customer"], lines, status, subscription=ident, currency=price["currency"])
+        about = {"subscription": ident, "currency": price["currency"], "discounts": found["discounts"]}
+        invoice = self.invoice(when, found["customer"], lines, status, **about)
         change: Object = {"latest_invoice": invoice["id"], "status": "active" if status == "paid" else "past_due"}
         change["items"] = found["items"] | {"data": items}
         self.account.update("subscription", ident, change, at=when)
@@ -392,11 +424,8 @@ class _Film:
         )
         about = {"customer": customer, "amount": amount, "currency": currency} | fields
         create("payment_intent", {"id": intent, "latest_charge": charge} | about, at=when)
-        create(
-            "charge",
-            {"id": charge, "payment_intent": intent, "balance_transaction": entry["id"]} | about,
-            at=when,
-        )
+        create("charge", {"id": charge, "payment_intent": intent} | about, at=when)
+        self.fill_in("charge", charge, {"balance_transaction": entry["id"]}, when)
         self.charges.append(charge)
         return intent
 
@@ -424,7 +453,14 @@ class _Film:
         for _ in range(130):
             self.pay(when, self.random.choice(self.customers), self.random.randrange(100, 9000), "usd")
 
+    def fill_in(self, kind: str, ident: str, fields: Object, when: int) -> None:
+        """What Stripe adds to an object seconds after it was made, with no event."""
+        self.account.update(kind, ident, fields, None, at=when)
+
     def abandon(self, when: int) -> None:
+        declined = {"code": "card_declined", "decline_code": "insufficient_funds", "message": "Your card has insufficient funds."}
+        about = {"status": "requires_payment_method", "last_payment_error": declined | {"type": "card_error"}}
+        self.account.create("payment_intent", about, at=when)
         for status in ("requires_payment_method", "canceled", "requires_action", "processing", "requires_capture"):
             self.account.create("payment_intent", {"status": status, "amount": 4200}, at=when)
         self.account.create("charge", {"status": "pending", "amount": 4200, "paid": False}, at=when)
@@ -441,9 +477,13 @@ class _Film:
         entry = self.entry(when, -settled, "usd" if rate else found["currency"], "refund", ident, exchange_rate=rate)
         reason = self.random.choice([None, "requested_by_customer", "duplicate"])
         fields = {"id": ident, "charge": charge, "amount": part, "reason": reason, "balance_transaction": entry["id"]}
-        self.account.create("refund", fields | {"customer": found["customer"]}, at=when)
+        made = self.account.create("refund", fields | {"customer": found["customer"]}, at=when)
+        known = {"card": made["destination_details"]["card"] | {"reference_status": "available"}}
+        self.at(when + 5, partial(self.fill_in, "refund", ident, {"destination_details": known}))
 
-    def contest(self, charge: str, when: int) -> None:
+    def contest(self, charge: str | None, when: int) -> None:
+        """A dispute of that charge or of the newest, decided after twenty days."""
+        charge = charge or self.charges[-1]
         found = self.account.shelf("charge").objects[charge]
         number = self.random.randrange(100)
         ident = self.account.new_id("dispute")
@@ -459,6 +499,8 @@ class _Film:
             },
             at=when,
         )
+        person = {"evidence": {"customer_name": "Jenny Rosen", "customer_email_address": "jenny@example.com"}}
+        self.at(when + 4, partial(self.fill_in, "dispute", ident, person))
         self.at(when + 20 * DAY, partial(self.decide, ident, "won" if number % 3 == 0 else "lost"))
 
     def decide(self, ident: str, status: str, when: int) -> None:
@@ -509,7 +551,8 @@ class _Film:
             lines = [{"amount": 100 + line % 7, "description": f"Item {line} → ”é”"} for line in range(count)]
             self.invoice(when + number, customer, lines, "paid", description="Many lines" if count > 10 else None)
         for status in ("draft", "open", "void", "uncollectible"):
-            self.invoice(when + 9, customer, [{"amount": 2500}], status, due_date=when + 30 * DAY)
+            rendering = {"amount_tax_display": None, "pdf": {"page_size": "letter"}, "template": None, "template_version": None}
+            self.invoice(when + 9, customer, [{"amount": 2500}], status, due_date=when + 30 * DAY, rendering=rendering)
         mistake = self.account.create("invoice", {"customer": customer, "status": "draft"}, at=when + 10)
         self.at(when + DAY, partial(self.delete, "invoice", mistake["id"]))
         parts = self.account.create("invoice", {"customer": customer, "lines": [{"amount": 11_000}]}, at=when + 11)
@@ -521,7 +564,12 @@ class _Film:
     def twelve_items(self, when: int) -> None:
         monthly = [price for price in self.prices if price["currency"] == "usd"]
         items = [{"price": monthly[number % len(monthly)], "quantity": number + 1} for number in range(12)]
-        self.account.create("subscription", {"customer": self.random.choice(self.customers), "items": items}, at=when)
+        pending = dict.fromkeys(
+            ["billing_cycle_anchor", "cancel_at_period_end", "discount", "discounts", "metadata", "trial_end"]
+        )
+        pending |= {"expires_at": when + DAY, "subscription_items": None, "trial_from_plan": None}
+        fields = {"customer": self.random.choice(self.customers), "items": items, "pending_update": pending}
+        self.account.create("subscription", fields, at=when)
 
     def twelve_refunds(self, when: int) -> None:
         self.pay(when - 3600, self.random.choice(self.customers), 24_000, "usd", description="Refunded bit by bit")
@@ -535,6 +583,7 @@ class _Film:
         """A day's small changes."""
         update, pick = self.account.update, self.random.choice
         day = str((self.end - when) // DAY)
+        self.account.pending_webhooks = int(day) % 6 if int(day) % 4 == 0 else 0
         customer = pick(self.customers)
         update("customer", customer, {"metadata": {"seen": day}}, at=when)
         update("customer", customer, {"metadata": {"seen": None}, "name": f"Renamed {day} → ✓"}, at=when)

@@ -15,9 +15,10 @@ import time
 import zlib
 from bisect import bisect_right, insort
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
+from itertools import product
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,13 +27,14 @@ import orjson
 
 from . import errors
 from .account import Account
-from .api import Call, Query, Route, answer, page, parsed, route
+from .api import Call, Route, answer, page, refused_write, route
+from .control import controlled
 from .endpoints import IMPLIED_PERMISSIONS, PERMISSIONS, VERSIONS
 from .errors import StripeError
 from .faults import Fault
+from .parameters import Query, parsed
 
 _CHARACTERS = string.ascii_letters + string.digits
-_CONTROLS = {"allow", "bind_ip", "clear_faults", "clear_requests", "expire", "forbid", "limit", "restore", "revoke"}
 _LONGEST_WAIT = 3.0
 """So many seconds after it came a request may be looked at, and be counted rightly."""
 _HTML = b"<html>\n<head><title>503 Service Temporarily Unavailable</title></head>\n<body>nginx</body>\n</html>\n"
@@ -53,18 +55,21 @@ class Request:
 
 @dataclass
 class Key:
-    """`permissions` is None for a secret key, which may read all."""
+    """`permissions` is None for a secret key, which may read all; `connect`, what it may read of connected accounts, is None
+    if that is the same."""
 
     token: str
     livemode: bool
     permissions: set[str] | None = None
+    connect: set[str] | None = None
     state: str = "good"
     ident: str = field(default_factory=lambda: "mk_1" + secrets.token_hex(10))
 
     def require(self, permission: str, row: str, account: Account) -> None:
-        if self.permissions is None or not permission:
+        given = self.permissions if self.connect is None or account.platform is None else self.connect
+        if given is None or not permission:
             return
-        held = {each.removeprefix("rak_").replace("_write", "_read") for each in self.permissions}
+        held = {each.removeprefix("rak_").replace("_write", "_read") for each in given}
         for each in tuple(held):
             held |= IMPLIED_PERMISSIONS.get(each, set())
         if permission not in held:
@@ -108,15 +113,17 @@ class _Limits:
         self.per_second: float | None = None
         self.per_endpoint: float | None = None
         self.tell_reason = True
+        self.counted_by: tuple[str, ...] = ("account",)
         self._times: dict[tuple[str, bool, str], list[float]] = {}
 
-    def admit(self, account: Account, operation: str, at: float) -> None:
+    def admit(self, account: Account, operation: str, at: float, key: str = "") -> None:
         checks = [(self.per_second, "", "global-rate"), (self.per_endpoint, operation, "endpoint-rate")]
+        names = {"account": account.id, "key": key}
         taken = []
-        for limit, name, reason in checks:
+        for counted, (limit, name, reason) in product(self.counted_by, checks):
             if limit is None:
                 continue
-            times = self._times.setdefault((account.id, account.livemode, name), [])
+            times = self._times.setdefault((names[counted], account.livemode, name), [])
             del times[: bisect_right(times, at - _LONGEST_WAIT)]
             if _are_too_many([*times, at], math.ceil(limit)):
                 raise errors.rate_limited(account.livemode, reason if self.tell_reason else None)
@@ -143,7 +150,7 @@ class StripeServer:
     ) -> None:
         self.account = account
         self.latency, self.gzip = latency, gzip
-        self.connected: dict[str, Account] = {}
+        self.organization = {account.id: account}
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.keys: dict[str, Key] = {}
@@ -192,10 +199,23 @@ class StripeServer:
         self.keys[token] = Key(token, "_live_" in prefix, held)
         return token
 
-    def restricted_key(self, permissions: Iterable[str] | None = None, *, live: bool = False) -> str:
-        """A new key that may read what `permissions` ("charge_read", …) say; by default all that the lists need."""
+    def restricted_key(
+        self, permissions: Iterable[str] | None = None, *, live: bool = False, connect: Iterable[str] | None = None
+    ) -> str:
+        """A new key that may read what `permissions` ("charge_read", …) say, by default all that the lists need; of connected
+        accounts what `connect` says, by default the same."""
         every = {permission for permission, _ in PERMISSIONS.values()}
-        return self._new_key("rk_live_" if live else "rk_test_", every if permissions is None else permissions)
+        token = self._new_key("rk_live_" if live else "rk_test_", every if permissions is None else permissions)
+        self.keys[token].connect = None if connect is None else set(connect)
+        return token
+
+    def organization_key(self, *, live: bool = False) -> str:
+        """A new key of the organization, for this account and those that joined it."""
+        token = f"sk_org_{'live' if live else 'test'}_" + "".join(secrets.choice(_CHARACTERS) for _ in range(200))
+        return self.add_key(token)
+
+    def join_organization(self, account: Account) -> None:
+        self.organization[account.id] = account
 
     def add_key(self, token: str, permissions: Iterable[str] | None = None) -> str:
         """A key of the caller's own choice."""
@@ -229,15 +249,23 @@ class StripeServer:
 
     def connect(self, ident: str, account: Account) -> None:
         """A connected account, read with the header `Stripe-Account`."""
-        account.id = ident
-        self.connected[ident] = account
+        self.account.connect(ident, account)
 
     # ------------------------------------------------------------------ limits, faults, log
 
-    def limit(self, per_second: float | None = None, per_endpoint: float | None = None, *, tell_reason: bool = True) -> None:
-        """429 beyond so many requests in any one second, in all and for each endpoint, of one account."""
+    def limit(
+        self,
+        per_second: float | None = None,
+        per_endpoint: float | None = None,
+        *,
+        tell_reason: bool = True,
+        per: str = "account",
+    ) -> None:
+        """429 beyond so many requests in any one second, in all and for each endpoint. `per` says what is counted together: the
+        requests about one "account", those of one "key", or "both", each by itself."""
         self._limits.per_second, self._limits.per_endpoint = per_second, per_endpoint
         self._limits.tell_reason = tell_reason
+        self._limits.counted_by = {"account": ("account",), "key": ("key",), "both": ("account", "key")}[per]
 
     def fault(self, fault: Fault | str, **options: Any) -> Fault:
         made = Fault(fault, **options) if isinstance(fault, str) else fault
@@ -334,6 +362,7 @@ class StripeServer:
 
     def _reply(self, incoming: _Incoming, fault: Fault | None) -> _Reply:
         account = self.account
+        version = incoming.headers.get("stripe-version", account.default_version)
         try:
             key, account = self._admitted(incoming)
             version = incoming.headers.get("stripe-version", account.default_version)
@@ -341,66 +370,63 @@ class StripeServer:
                 raise errors.bad_version(version)
             to = route(account, incoming.path)
             if incoming.method != "GET" or to is None:
-                raise errors.wrong_path(incoming.method, incoming.path)
+                raise refused_write(account, incoming.method, incoming.path, to)
             with self._lock:
-                self._limits.admit(account, to.operation, incoming.at)
+                self._limits.admit(account, to.operation, incoming.at, key.token)
             reply = self._failed(fault, key, account, to) if fault else None
             if reply is None:
                 query = incoming.query
                 if fault and fault.kind == "repeat_page":
                     query = [pair for pair in query if pair[0] not in ("starting_after", "ending_before")]
                 with account.lock:
-                    body = answer(Call(account, incoming.target, query, version, key), to)
+                    body = answer(Call(account, incoming.path, query, version, key), to)
                 if fault and fault.kind == "empty_page_with_more":
                     body = page([], True, incoming.path)
-                reply = _Reply(200, body)
+                reply = _Reply(200, fault.spoiled(body) if fault and fault.kind == "odd_value" else body)
         except StripeError as error:
-            reply = self._refusal(error, account)
-            version = incoming.headers.get("stripe-version", account.default_version)
-        reply.headers["Stripe-Version"] = version if version in VERSIONS else account.default_version
+            return self._refusal(error, account, version)
+        reply.headers |= {"Stripe-Version": version, "X-Stripe-Priority-Routing-Enabled": "true"}
+        if account.platform is not None:
+            reply.headers["Stripe-Account"] = account.id
         return reply
 
-    def _refusal(self, error: StripeError, account: Account) -> _Reply:
+    def _refusal(self, error: StripeError, account: Account, version: str) -> _Reply:
         request = f"req_{secrets.token_hex(7)}"
         mode = "" if account.livemode else "test/"
         log_url = f"https://dashboard.stripe.com/{account.id}/{mode}workbench/logs?object={request}"
         body = orjson.dumps(error.body(log_url), option=orjson.OPT_INDENT_2) + b"\n"
-        headers = dict(error.headers) | ({"Request-Id": request} if error.request_id else {})
-        return _Reply(error.status, body, headers, request_id=error.request_id)
+        headers = dict(error.headers)
+        if not error.anonymous:
+            headers["Stripe-Version"] = version
+            if error.request_id:
+                headers["Request-Id"] = request
+        return _Reply(error.status, body, headers, request_id=False)
 
     def _failed(self, fault: Fault, key: Key, account: Account, to: Route) -> _Reply | None:
-        """The answer of a fault that has one of its own."""
+        """The answer of a fault that has one of its own. Raises the error that the fault is."""
         kind = fault.kind
         if kind == "rate_limit":
-            return self._refusal(errors.rate_limited(account.livemode, fault.reason), account)
+            raise errors.rate_limited(account.livemode, fault.reason)
         if kind == "lock_timeout":
-            return self._refusal(errors.locked(), account)
+            raise errors.locked()
         if kind == "revoked":
-            return self._refusal(errors.invalid_key(key.token), account)
+            raise errors.invalid_key(key.token)
         if kind == "permission":
             collection = to.collection
             row, permission = (collection.row, collection.permission) if collection else ("Accounts", "account_read")
-            error = errors.permission_denied(key.token, key.ident, account.id, row, permission)
-            return self._refusal(error, account)
+            raise errors.permission_denied(key.token, key.ident, account.id, row, permission)
         if kind == "not_json":
             return _Reply(200, _HTML, content_type="text/html")
         if kind == "empty_200":
             return _Reply(200, b"")
         if kind == "redirect":
             return _Reply(302, b"", {"Location": fault.location or f"{self.url}/elsewhere"})
+        if kind == "status" and fault.body == "html":
+            return _Reply(fault.status, _HTML, dict(fault.headers), content_type="text/html")
+        if kind == "status" and fault.body == "empty":
+            return _Reply(fault.status, b"", dict(fault.headers))
         if kind == "status":
-            reply = self._refusal(
-                StripeError(fault.status, fault.message or "An unknown error occurred", fault.code)
-                if fault.message or fault.code or fault.status < 500
-                else errors.went_wrong(fault.status),
-                account,
-            )
-            if fault.body == "html":
-                reply.body, reply.content_type = _HTML, "text/html"
-            elif fault.body == "empty":
-                reply.body = b""
-            reply.headers |= fault.headers
-            return reply
+            raise fault.error()
         return None
 
     def _admitted(self, incoming: _Incoming) -> tuple[Key, Account]:
@@ -416,15 +442,27 @@ class StripeServer:
             raise errors.expired_key(token)
         if key.state == "bound":
             raise errors.other_address(incoming.address)
+        return key, self._addressed(key, incoming.headers)
+
+    def _addressed(self, key: Key, headers: dict[str, str]) -> Account:
+        """The account that a request is about."""
         account = self.account
-        named = incoming.headers.get("stripe-account")
+        named = headers.get("stripe-account") or headers.get("stripe-context", "")
+        if key.token.startswith("sk_org_"):
+            for header in ("Stripe-Context", "Stripe-Version"):
+                if not headers.get(header.lower()):
+                    raise errors.organization_key_alone(header)
+            ident, _, named = headers["stripe-context"].partition("/")
+            if ident not in self.organization:
+                raise errors.account_not_connected(key.token, ident)
+            account = self.organization[ident]
         if named and named != account.id:
-            if not self.connected:
+            if not account.is_platform:
                 raise errors.not_a_platform()
-            if named not in self.connected:
-                raise errors.account_not_connected(token, named)
-            account = self.connected[named]
-        return key, account.live if key.livemode else account.test
+            if named not in account.connected:
+                raise errors.account_not_connected(key.token, named)
+            account = account.connected.read(named)
+        return account.live if key.livemode else account.test
 
     # ------------------------------------------------------------------ sending
 
@@ -437,18 +475,7 @@ class StripeServer:
             body = packer.compress(body) + packer.flush()
         if kind == "gzip_broken":
             body = body[: len(body) // 2]
-        headers = {
-            "Server": "nginx",
-            "Date": formatdate(self.account.now, usegmt=True),
-            "Content-Type": reply.content_type,
-            "Content-Length": str(len(body)),
-            "Connection": "keep-alive",
-        }
-        if reply.request_id:
-            headers["Request-Id"] = f"req_{secrets.token_hex(7)}"
-        if zipped:
-            headers["Content-Encoding"] = "gzip"
-        headers |= reply.headers
+        headers = self._headers(reply, len(body), zipped)
         reason = HTTPStatus(reply.status).phrase if reply.status in HTTPStatus._value2member_map_ else "Unknown"
         lines = [f"HTTP/1.1 {reply.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
@@ -469,6 +496,23 @@ class StripeServer:
         connection.sendall(head + body)
         return True
 
+    def _headers(self, reply: _Reply, length: int, zipped: bool) -> dict[str, str]:
+        headers = {
+            "Server": "nginx",
+            "Date": formatdate(self.account.now, usegmt=True),
+            "Content-Type": reply.content_type,
+            "Content-Length": str(length),
+            "Connection": "keep-alive",
+            "Cache-Control": "no-cache, no-store",
+            "Vary": "Origin",
+            "Strict-Transport-Security": "max-age=63072000; includeSubDomains; preload",
+        }
+        if reply.request_id:
+            headers["Request-Id"] = f"req_{secrets.token_hex(7)}"
+        if zipped:
+            headers["Content-Encoding"] = "gzip"
+        return headers | reply.headers
+
     # ------------------------------------------------------------------ control
 
     def _control(self, incoming: _Incoming) -> _Reply:
@@ -481,51 +525,10 @@ class StripeServer:
                     given.setdefault(bare, []).extend(filter(None, value.split(",")))
                 else:
                     given[bare] = value
-            return _Reply(200, orjson.dumps(self._controlled(name, given), default=str))
+            return _Reply(200, orjson.dumps(controlled(self, name, given), default=str))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             problem = {"error": f"{type(error).__name__}: {error}"}
             return _Reply(400, orjson.dumps(problem))
-
-    def _controlled(self, name: str, given: dict[str, Any]) -> Any:
-        account = self.connected.get(given.pop("account", ""), self.account)
-        if given.pop("live", False) and name not in ("restricted_key",):
-            account = account.live
-        if name in ("create", "update", "delete", "emit", "listed", "bulk"):
-            if name == "create":
-                return account.create(given.pop("object"), given.pop("fields", None), **given)
-            if name == "update":
-                return account.update(given.pop("object"), given.pop("id"), given.pop("fields"), **given)
-            if name == "delete":
-                return account.delete(given.pop("object"), given.pop("id"), **given)
-            if name == "emit":
-                return account.emit(given.pop("type"), given.pop("object"), **given)
-            if name == "bulk":
-                return account.bulk(given.pop("object"), **given)
-            return account.listed(**given)
-        if name == "advance":
-            account.advance(int(given["seconds"]))
-            return {"now": account.now}
-        if name == "settings":
-            for setting in ("default_version", "prices_default", "legacy_refund_events"):
-                if setting in given:
-                    setattr(account, setting, given[setting])
-            self.latency = given.get("latency", self.latency)
-            return {"now": account.now, "id": account.id, "default_version": account.default_version}
-        if name == "fault":
-            return asdict(self.fault(Fault(**given)))
-        if name == "connect":
-            self.connect(given["id"], Account(account.now))
-            return {"id": given["id"]}
-        if name == "keys":
-            return {"secret_key": self.secret_key, "live_key": self.live_key}
-        if name == "restricted_key":
-            return {"key": self.restricted_key(**given)}
-        if name == "requests":
-            return [asdict(request) for request in self.requests]
-        if name in _CONTROLS:
-            getattr(self, name)(**given)
-            return {}
-        raise KeyError(f"no control is called {name!r}")
 
 
 def _token(authorization: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .bulk import Bulk, BulkItems
+from .kinds import KINDS
 
 Object = dict[str, Any]
 Key = tuple[float, float]  # created, then the order in which objects of one second were made
@@ -16,19 +17,17 @@ Key = tuple[float, float]  # created, then the order in which objects of one sec
 FIRST: Key = (-math.inf, -math.inf)
 LAST: Key = (math.inf, math.inf)
 
-# Where an object is looked up by what it belongs to.
-_INDEXED = {
-    "refund": ("charge",),
-    "invoice_payment": ("invoice",),
-    "subscription": ("customer",),
-    "discount": ("customer",),
-    "balance_transaction": ("source",),
-}
+# Where an object is looked up by what it belongs to: kind -> fields.
+_INDEXED: dict[str, set[str]] = {}
+for _owner in KINDS.values():
+    for _inside in _owner.lists.values():
+        for _member in _inside.of if _inside.by else ():
+            _INDEXED.setdefault(_member, set()).add(_inside.by)
 
 
 class Shelf:
     """`objects` holds what can be read by id; `keys`, of those, what a list shows. Names of vanished objects keep
-    their place in `gone`, for a cursor may still name them."""
+    their place in `gone`, for a cursor may still name them. Where ids are unique within an owner alone, both are named."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -39,8 +38,8 @@ class Shelf:
         self._order: list[tuple[Key, str]] = []
         self._by: dict[str, dict[str, list[str]]] = {name: {} for name in _INDEXED.get(kind, ())}
 
-    def put(self, obj: Object, key: Key, *, listed: bool = True) -> None:
-        ident = obj["id"]
+    def put(self, obj: Object, key: Key, *, listed: bool = True, place: str | None = None) -> None:
+        ident = place or obj["id"]
         self.objects[ident] = obj
         for name, index in self._by.items():
             if obj.get(name):
@@ -66,6 +65,13 @@ class Shelf:
             return None if index is None else self.bulk.object_at(index)
         return found
 
+    def at(self, place: str | int) -> Object:
+        """The object at a place that `walk` gave."""
+        return self.bulk.object_at(place) if isinstance(place, int) and self.bulk else self.objects[str(place)]
+
+    def id_at(self, place: str | int) -> str:
+        return self.bulk.id_at(place) if isinstance(place, int) and self.bulk else str(place)
+
     def bulk_items(self, ident: str, name: str) -> BulkItems | None:
         """The items of the list `name` inside an object of the bulk; None if that has no such object or list."""
         index = self.bulk.index_of(ident) if self.bulk and ident not in self.objects else None
@@ -90,11 +96,11 @@ class Shelf:
     def looked_up_by(self, names: Iterable[str]) -> bool:
         return any(name in self._by for name in names)
 
-    def belonging_to(self, name: str, owner: str) -> list[Object]:
+    def belonging_to(self, name: str, owner: str) -> list[tuple[Key, Object]]:
         """In list order, newest first."""
         idents = self._by[name].get(owner, ())
         listed = sorted((ident for ident in idents if ident in self.keys), key=self.keys.__getitem__, reverse=True)
-        return [self.objects[ident] for ident in listed]
+        return [(self.keys[ident], self.objects[ident]) for ident in listed]
 
     def walk(self, after: Key = FIRST, before: Key = LAST, *, oldest_first: bool = False) -> Iterator[str | int]:
         """Ids, and indices of the bulk, strictly between two keys; newest first unless told otherwise."""

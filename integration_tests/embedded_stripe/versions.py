@@ -44,6 +44,11 @@ def _discount(obj: Object, find: Find) -> None:
     obj["coupon"] = find(coupon) if isinstance(coupon, str) else coupon
 
 
+def _promotion_code(obj: Object, find: Find) -> None:
+    coupon = obj.pop("promotion")["coupon"]
+    obj["coupon"] = find(coupon) if isinstance(coupon, str) else coupon
+
+
 def _subscription(obj: Object, find: Find, payment_of: Find) -> None:
     items = obj["items"]["data"]
     for bound in ("current_period_start", "current_period_end"):
@@ -131,7 +136,7 @@ def _plan(obj: Object, find: Find, payment_of: Find) -> None:
     obj["aggregate_usage"] = None
 
 
-_BEFORE_CLOVER = {"discount": _discount}
+_BEFORE_CLOVER = {"discount": _discount, "promotion_code": _promotion_code}
 _BEFORE_BASIL = {
     "charge": _charge,
     "invoice": _invoice,

@@ -1,0 +1,162 @@
+"""How an object looks in an answer: what was asked for is there, nested lists are cut, references are expanded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from .kinds import Inside, Object, kind_of
+from .templates import a_list
+from .versions import is_current, reshape
+
+INLINE = 10  # how much of a nested list comes with its object
+
+Tree = Mapping[str, Any]  # what to expand: {"customer": {"subscriptions": {}}}
+_NO_TREE: Tree = {}
+
+
+class Views:
+    """Shows the objects of one account. `find` gives an object by its id and the kinds that it may be of, `members` those of a
+    list that name their owner, `is_gone` whether an object of a kind was deleted."""
+
+    def __init__(
+        self,
+        find: Callable[..., Object | None],
+        members: Callable[[Inside, str], list[Object]],
+        is_gone: Callable[[str, str], bool],
+        payment_of: Callable[[str], Object | None],
+    ) -> None:
+        self._find, self._members, self._is_gone, self._payment_of = find, members, is_gone, payment_of
+
+    def view(self, obj: Object, tree: Tree, version: str, whole: tuple[str, ...] = ()) -> Object:
+        """The object in that version; the nested lists in `whole` are not cut. Parts of `obj` may be shared."""
+        kind = obj.get("object", "")
+        known = kind_of(kind)
+        shown = dict(obj)
+        for name in known.hidden:
+            shown.pop(name, None)
+        for place in known.includable:
+            if not _is_asked(tree, place):
+                _remove(shown, place)
+        for inside in known.lists.values():
+            self._show_list(shown, inside, tree, whole)
+            if inside.place and _is_asked(tree, inside.place):
+                url = inside.url.format(id=obj["id"])
+                _put(shown, inside.place, _cut(obj[inside.same_as] | {"url": url}, inside.name in whole))
+        self._view_contained(shown, kind, tree, version)
+        if tree:
+            self._grow(shown, tree, kind, "", version)
+        if not is_current(version):
+            shown = reshape(shown, version, self._find, self._payment_of)
+            if version < "2022-11-15" and kind == "charge" and "refunds" not in shown:
+                self._show_list(shown, known.lists["refunds"], {"refunds": {}}, ())
+        return shown
+
+    def _show_list(self, shown: Object, inside: Inside, tree: Tree, whole: tuple[str, ...]) -> None:
+        name, known = inside.name, kind_of(shown["object"])
+        if not inside.is_shown:
+            return
+        if inside.by and "id" in shown and (name in tree or name not in known.includable):
+            data = self._members(inside, shown["id"])
+            shown[name] = _cut(a_list(inside.url.format(id=shown["id"]), data, counted=inside.is_counted), name in whole)
+        elif name in shown and isinstance(shown[name], dict):
+            shown[name] = _cut(shown[name], name in whole)
+
+    def _view_contained(self, shown: Object, kind: str, tree: Tree, version: str) -> None:
+        for place in kind_of(kind).contains:
+            name, _, data = place.partition(".")
+            inside = shown.get(name)
+            if not inside:
+                continue
+            branch = tree.get(name, _NO_TREE)
+            if data == "data" and isinstance(inside, dict):
+                branch = branch.get("data", _NO_TREE)
+                shown[name] = inside | {"data": [self.view(each, branch, _CURRENT) for each in inside["data"]]}
+            elif isinstance(inside, list):
+                shown[name] = [self.view(each, branch, _CURRENT) if "object" in each else each for each in inside]
+            elif isinstance(inside, dict) and "object" in inside:
+                shown[name] = self.view(inside, branch, _CURRENT)
+
+    def _grow(self, value: Object, tree: Tree, kind: str, prefix: str, version: str) -> None:
+        places, contains = kind_of(kind).expandable, kind_of(kind).contains
+        for name, branch in tree.items():
+            at, inside = prefix + name, value.get(name)
+            if places.get(at):
+                value[name] = self._expanded(inside, branch, places[at])
+            elif at in places or f"{at}.data" in contains or at in contains:
+                continue
+            elif isinstance(inside, dict):
+                value[name] = grown = dict(inside)
+                self._grow(grown, branch, kind, at + ".", version)
+            elif isinstance(inside, list):
+                value[name] = grown_all = [dict(each) for each in inside]
+                for each in grown_all:
+                    self._grow(each, branch, kind, at + ".", version)
+
+    def _expanded(self, value: Any, branch: Tree, targets: list[str]) -> Any:
+        if isinstance(value, list):
+            return [self._expanded(each, branch, targets) for each in value]
+        if not isinstance(value, str):
+            return value
+        found = self._find(value, targets)
+        if found is None and self._is_gone(targets[0], value):
+            return {"id": value, "object": targets[0], "deleted": True}
+        return {"id": value, "object": targets[0]} if found is None else self.view(found, branch, _CURRENT)
+
+
+_CURRENT = "9999"  # an object inside another is put into an older shape with it
+
+
+def _cut(items: Object, whole: bool) -> Object:
+    if whole or len(items["data"]) <= INLINE:
+        return dict(items)
+    return items | {"data": items["data"][:INLINE], "has_more": True}
+
+
+def _is_asked(tree: Tree, place: str) -> bool:
+    for segment in place.split("."):
+        if segment not in tree:
+            return False
+        tree = tree[segment]
+    return True
+
+
+def _remove(shown: Object, place: str) -> None:
+    """Takes the field at a dotted place out, without a change of what is shared."""
+    name, _, rest = place.partition(".")
+    if not rest:
+        shown.pop(name, None)
+    elif isinstance(shown.get(name), dict):
+        shown[name] = dict(shown[name])
+        _remove(shown[name], rest)
+
+
+def _put(shown: Object, place: str, value: Any) -> None:
+    """Sets the field at a dotted place, without a change of what is shared."""
+    name, _, rest = place.partition(".")
+    if not rest:
+        shown[name] = value
+    else:
+        shown[name] = dict(shown.get(name) or {})
+        _put(shown[name], rest, value)
+
+
+Raw = Mapping[tuple[str, str], Mapping[str, bytes | None]]
+
+
+def with_raw(shown: Any, raw: Raw) -> Any:
+    """`shown`, and each object in it, with the bytes that `raw` has by kind and id, and by dotted place, in place of values."""
+    if isinstance(shown, list):
+        return [with_raw(each, raw) for each in shown]
+    if not isinstance(shown, dict):
+        return shown
+    whole = shown.get("object") == "event"  # what an event tells of is its own
+    made = dict(shown) if whole else {name: with_raw(value, raw) for name, value in shown.items()}
+    for place, text in raw.get((str(shown.get("object")), str(shown.get("id"))), {}).items():
+        if text is None:
+            _remove(made, place)
+        else:
+            _put(made, place, orjson.Fragment(text))
+    return made
