@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from airbyte_cdk.models import AirbyteConnectionStatus, Status
 
 from source_stripe import sentences
 from source_stripe.api.account import Account
 from source_stripe.api.errors import StripeError
-from source_stripe.sync.endpoint import Endpoint
+from source_stripe.api.request import Request
+from source_stripe.sync.endpoint import Endpoint, Listed
+from source_stripe.sync.readings import with_children
 
 logger = logging.getLogger("airbyte")
 
@@ -17,39 +19,90 @@ SECONDS_TO_TRY = 30.0
 """For so long a request that fails is tried again."""
 
 
-async def refusals(account: Account, endpoints: Sequence[Endpoint]) -> dict[str, StripeError]:
-    """Ask for one object of each stream, side by side: by their names what Stripe says no with, where it does."""
+class Probe:
+    """Asks for one object of each stream, side by side at the pace, and for nothing twice."""
 
-    async def refusal(endpoint: Endpoint) -> StripeError | None:
+    def __init__(self, account: Account, endpoint_of: Callable[[str], Endpoint]) -> None:
+        self._account, self._endpoint_of = account, endpoint_of
+        self._asked: dict[Request, asyncio.Task[Listed]] = {}
+
+    async def refusals(self, endpoints: Sequence[Endpoint]) -> dict[str, StripeError]:
+        """By the streams' names what Stripe says no with, where it does."""
+        found = await asyncio.gather(*map(self._refusal, endpoints))
+        self._account.close()
+        return {endpoint.name: error for endpoint, error in zip(endpoints, found, strict=True) if error is not None}
+
+    async def _refusal(self, endpoint: Endpoint) -> StripeError | None:
         try:
-            await account.get(endpoint.probe_request(), endpoint.listed)
+            if endpoint.kind != "child":
+                await self._page(endpoint)
+            for name in endpoint.parents:
+                await self._children(endpoint, await self._page(with_children(self._endpoint_of(name), [endpoint])))
         except StripeError as error:
             return error
         return None
 
-    found = await asyncio.gather(*map(refusal, endpoints))
-    account.close()
-    return {endpoint.name: error for endpoint, error in zip(endpoints, found, strict=True) if error is not None}
+    async def _page(self, endpoint: Endpoint) -> Listed:
+        request, read = endpoint.probe()
+        if request not in self._asked:
+            self._asked[request] = asyncio.create_task(self._account.get(request, read))
+        return await self._asked[request]
+
+    async def _children(self, endpoint: Endpoint, parents: Listed) -> None:
+        """Ask for the children of one of the parents, if they have a list of their own."""
+        for row, raw in zip(parents.rows, parents.raws, strict=True):
+            if endpoint.walk is not None and endpoint.walk.leads_from(raw):
+                await self._account.get(endpoint.walk_request(row.id, raw, None), endpoint.listed)
 
 
-def verdict(refused: dict[str, StripeError], endpoints: Sequence[Endpoint], rows: sentences.Rows) -> AirbyteConnectionStatus:
+def verdict(
+    refused: Mapping[str, StripeError], endpoints: Sequence[Endpoint], rows: sentences.Rows, is_test: bool
+) -> AirbyteConnectionStatus:
     """What the refusals mean.
 
-    Failed, with Stripe's reason, when the key is refused, when Stripe can't be reached, or when nothing may be read. A key
-    that may read some streams passes, and the message names the permission that each of the others needs.
+    Failed, with Stripe's reason, when the key is refused, when Stripe can't be reached, or when nothing can be read. A key
+    that may read some streams passes, and the message names the rows of its form that the others need.
     """
     permissions = {endpoint.name: endpoint.permission for endpoint in endpoints}
-    for name, error in refused.items():
-        if not error.is_missing_permission:
-            is_trouble = error.retryable and not error.limited
-            message = sentences.not_reachable(error) if is_trouble else sentences.of_error(error, permissions[name], rows)
-            return AirbyteConnectionStatus(status=Status.FAILED, message=message)
-    needs = {name: sentences.missing_rows(error, permissions[name], rows) for name, error in refused.items()}
-    if len(refused) == len(endpoints):
-        message = sentences.nothing_readable(needs.values(), next(iter(refused.values())))
-        return AirbyteConnectionStatus(status=Status.FAILED, message=message)
-    if refused:
-        warning = sentences.not_everything_readable(needs, "events" in refused)
-        logger.warning(warning)
-        return AirbyteConnectionStatus(status=Status.SUCCEEDED, message=warning)
-    return AirbyteConnectionStatus(status=Status.SUCCEEDED)
+    products = {endpoint.name: endpoint.product for endpoint in endpoints if endpoint.product}
+    absent = {name: products[name] for name, error in refused.items() if name in products and error.is_not_enabled}
+    refused = {name: error for name, error in refused.items() if name not in absent}
+    fatal = [name for name, error in refused.items() if _is_fatal(error)]
+    needs = {
+        name: sentences.missing_rows(error, permissions[name], rows)
+        for name, error in refused.items()
+        if error.is_missing_permission
+    }
+    others = [name for name in refused if name not in needs]
+    if fatal or len(refused) == len(endpoints):
+        name = (fatal or others or list(refused))[0]
+        return _failed(refused[name], permissions[name], rows, needs if not fatal and not others else {})
+    for name in others:
+        logger.warning(f"{name}: {sentences.of_error(refused[name], permissions[name], rows)}")
+    for product in sorted(set(absent.values())):
+        names = sorted(name for name, of in absent.items() if of == product)
+        logger.info(sentences.not_enabled(product, names))
+    if not refused:
+        return AirbyteConnectionStatus(status=Status.SUCCEEDED)
+    warning = sentences.not_everything_readable(needs, others, len(endpoints), rows, is_test)
+    logger.warning(warning)
+    return AirbyteConnectionStatus(status=Status.SUCCEEDED, message=warning)
+
+
+def _is_fatal(error: StripeError) -> bool:
+    """Whether the refusal is one of the key or the account, whatever is asked for."""
+    return (
+        error.status == 401 or error.retryable or error.limited != "" or (error.status == 403 and not error.is_missing_permission)
+    )
+
+
+def _failed(
+    error: StripeError, permission: str, rows: sentences.Rows, needs: Mapping[str, Sequence[str]]
+) -> AirbyteConnectionStatus:
+    if needs:
+        message = sentences.nothing_readable(needs.values(), error)
+    elif error.retryable and not error.limited:
+        message = sentences.not_reachable(error)
+    else:
+        message = sentences.of_error(error, permission, rows)
+    return AirbyteConnectionStatus(status=Status.FAILED, message=message)

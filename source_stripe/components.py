@@ -2,10 +2,12 @@
 
 import random
 import re
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 import requests
 from airbyte_cdk.models import FailureType
@@ -15,7 +17,7 @@ from airbyte_cdk.sources.declarative.interpolation.interpolated_string import In
 from airbyte_cdk.sources.declarative.models import declarative_component_schema as models
 from airbyte_cdk.sources.declarative.parsers.model_to_component_factory import ModelToComponentFactory
 from airbyte_cdk.sources.declarative.requesters.error_handlers import DefaultErrorHandler
-from airbyte_cdk.sources.declarative.requesters.paginators import DefaultPaginator
+from airbyte_cdk.sources.declarative.requesters.paginators import DefaultPaginator, NoPagination
 from airbyte_cdk.sources.declarative.requesters.paginators.strategies.pagination_strategy import PaginationStrategy
 from airbyte_cdk.sources.declarative.requesters.request_options.datetime_based_request_options_provider import (
     DatetimeBasedRequestOptionsProvider,
@@ -25,18 +27,18 @@ from airbyte_cdk.sources.types import Record, StreamSlice
 from isodate import parse_duration
 from requests.auth import AuthBase
 
+from source_stripe.api import errors
 from source_stripe.api.account import Account, Watcher
-from source_stripe.api.errors import Kind
 from source_stripe.api.pace import Pace
 from source_stripe.api.request import Query, query_of
 from source_stripe.api.transport import Transport, Verdict
 from source_stripe.sync.clock import Clock
-from source_stripe.sync.endpoint import Endpoint, NestedList
+from source_stripe.sync.endpoint import Endpoint, Kind, NestedList, Walk
 
 Config = Mapping[str, Any]
 
 _LONGEST_PAUSE_ASKED_FOR = 300.0
-_KINDS: dict[FailureType, Kind] = {FailureType.config_error: "config", FailureType.transient_error: "transient"}
+_KINDS: dict[FailureType, errors.Kind] = {FailureType.config_error: "config", FailureType.transient_error: "transient"}
 
 
 # ---------------------------------------------------------------------- one request
@@ -176,7 +178,6 @@ class CreatedRange:
         """Objects created before it, in epoch seconds, are not wanted."""
         self.lookback = int(_seconds(_evaluated(cursor.lookback_window or "PT0S", config)))
         """Seconds before the last sync that are looked at again."""
-        self.cursor_field = _evaluated(cursor.cursor_field, config)
         self._options = DatetimeBasedRequestOptionsProvider(
             config=config,
             parameters={},
@@ -203,13 +204,16 @@ class CreatedRange:
 
 
 class Paging:
-    """The manifest's paginator: how many objects a page has, and how the next one is asked for."""
+    """The manifest's paginator: how many objects a page has, and how the next one is asked for. Without one, a page has all."""
 
-    def __init__(self, paginator: DefaultPaginator) -> None:
+    def __init__(self, paginator: DefaultPaginator | NoPagination) -> None:
         self._paginator = paginator
-        self.size = paginator.get_page_size() or 10
+        size = paginator.get_page_size() if isinstance(paginator, DefaultPaginator) else None
+        self.size = size or sys.maxsize
 
     def query(self, after: str | None, size: int | None = None) -> Query:
+        if isinstance(self._paginator, NoPagination):
+            return ()
         token = None if after is None else {"next_page_token": after}
         return query_of(self._paginator.get_request_params(next_page_token=token, page_size_override=size))
 
@@ -221,55 +225,66 @@ class Paging:
 class NestedListExpansion:
     """A list inside an object that Stripe cuts after ten items, such as an invoice's lines: it is shown whole.
 
-    `path` is where the whole of it is: with `{id}`, or with the parameter `owner` that takes the object's id.
+    `path` is where the whole of it is: with `{id}`, or with the parameter `owner` that takes the object's id. Its items
+    have `expand` expanded.
     """
 
     field: str
     path: str
     owner: str = ""
+    expand: Sequence[str] = ()
 
 
 @dataclass(repr=False)
 class StripeRetriever:
-    """What sets a stream apart, as its entry tells it; `endpoint` is what the sync reads.
-
-    `passes` are parameter sets that together list every object; `changed_with` tells which events of other objects change one
-    of this stream, by the field that holds its id; `announced_by` names events after which the objects of this stream that
-    belong to the event's object are listed.
-    """
+    """What sets a stream apart, as its entry tells it; `endpoint` is what the sync reads: see there what the fields mean."""
 
     config: Config
     name: str
     object: str
+    kind: Kind
     permission: Mapping[str, str]
     path: str = ""
+    product: str = ""
+    created: str = "created"
     expand: Sequence[str] = ()
     nested_lists: Sequence[NestedListExpansion] = ()
-    passes: Sequence[Mapping[str, str]] = field(default_factory=lambda: [{}])
+    passes: Sequence[str] = ("",)
     events: Sequence[str] = ()
     deleted_by: str = ""
     changed_with: Mapping[str, Sequence[str]] = field(default_factory=dict)
     announced_by: Mapping[str, str] = field(default_factory=dict)
+    lists_new: bool = False
     settles: bool = False
+    parents: Mapping[str, str] = field(default_factory=dict)
+    parent_field: str = ""
+    walk: Mapping[str, Any] = field(default_factory=dict)
     parameters: InitVar[Mapping[str, Any] | None] = None
 
-    def endpoint(self, paging: Paging, range_: CreatedRange) -> Endpoint:
+    def endpoint(self, paging: Paging, range_: CreatedRange, cursor_field: str | None) -> Endpoint:
         return Endpoint(
             name=self.name,
             object=self.object,
-            permission=self.permission["row"],
-            path=self.path or f"/v1/{self.name}",
-            cursor_field=range_.cursor_field,
+            kind=self.kind,
+            permission=self.permission.get("row", ""),
+            path=self.path or self.walk.get("path") or f"/v1/{self.name}",
+            cursor_field=cursor_field,
             paging=paging,
             range=range_,
+            product=self.product,
+            created=self.created,
             expand=self.expand,
-            nested_lists=[NestedList(each.field, each.path, each.owner) for each in self.nested_lists],
-            passes=self.passes,
+            nested_lists=[NestedList(each.field, each.path, each.owner, each.expand) for each in self.nested_lists],
+            passes=[dict(parse_qsl(each)) for each in self.passes],
             events=self.events,
             deleted_by=self.deleted_by,
             changed_with=self.changed_with,
             announced_by=self.announced_by,
+            lists_new=self.lists_new,
             settles=self.settles,
+            parents=self.parents,
+            parent_field=self.parent_field,
+            walk=Walk(**self.walk) if self.walk else None,
         )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.exception_handler import init_uncaught_exception_handler
 from airbyte_cdk.logger import init_logger
-from airbyte_cdk.models import AirbyteMessage, FailureType
+from airbyte_cdk.models import AirbyteMessage, ConfiguredAirbyteCatalog, FailureType
 from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
@@ -101,7 +101,8 @@ def _write(parsed: argparse.Namespace, out: stdout.LineWriter, terminal: Termina
         mallopt(_M_ARENA_MAX, 2)
         mallopt(_M_MMAP_THRESHOLD, _LARGE)
         mallopt(_M_TRIM_THRESHOLD, 4 * _LARGE)
-    entrypoint = YieldingEntrypoint(YieldingDeclarativeSource(), terminal)
+    # Of the streams, only those are looked at that the command is about.
+    entrypoint = YieldingEntrypoint(YieldingDeclarativeSource(ConfiguredAirbyteCatalog([])), terminal)
     for lines in entrypoint.lines(parsed):
         out.write(lines)
 

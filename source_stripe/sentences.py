@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from source_stripe.api.errors import StripeError
@@ -106,9 +106,10 @@ def of_error(error: StripeError, permission: str, rows: Rows) -> str:
     if error.code == "platform_account_required":
         return f"Account not connected: the key is no Connect platform's. Empty the option `account_id`. {says}"
     if error.is_missing_permission:
+        needs = _as_rows(missing_rows(error, permission, rows))
         return (
-            f"Permission denied: the key may not read this. Set {missing_rows(error, permission, rows)} in the key's form at"
-            f" {KEYS_PAGE}, or leave the stream out. {says}"
+            f"Permission denied: the key may not read this. Set {needs} in the key's form at {KEYS_PAGE}, or leave the stream out."
+            f" {says}"
         )
     if error.limited:
         return f"Rate limit exceeded: Stripe kept refusing for too many requests. Lower `call_rate_limit`. {says}"
@@ -119,12 +120,16 @@ def of_error(error: StripeError, permission: str, rows: Rows) -> str:
     return f"Stripe refused a request in a way that trying again can't mend: {error}"
 
 
-def missing_rows(error: StripeError, permission: str, rows: Rows) -> str:
+def missing_rows(error: StripeError, permission: str, rows: Rows) -> list[str]:
     """The rows of a key's form to set: those that Stripe names, by their rows or in its older texts by their tokens, which may
-    be another object's that is shown inside; else the stream's own."""
+    be another object's that is shown inside; else the stream's own, if it is known."""
     named = re.findall(r'"([^"]+) Read"', error.message)
     named += [rows[token] for token in re.findall(r"'rak_(\w+)'", error.message) if token in rows and not named]
-    return ", ".join(f'"{row}: Read"' for row in dict.fromkeys(named) or [permission])
+    return list(dict.fromkeys(named)) or [permission][: bool(permission)]
+
+
+def _as_rows(rows: Iterable[str]) -> str:
+    return ", ".join(f'"{row}: Read"' for row in rows) or "what Stripe names"
 
 
 _KEY_FIXES = {
@@ -149,20 +154,44 @@ def _reason_of_401(error: StripeError) -> str:
 # ---------------------------------------------------------------------- check
 
 
-def nothing_readable(rows: Iterable[str], error: StripeError) -> str:
-    return (
-        f"Permission denied: the key may read none of the streams. Set in its form: {', '.join(sorted(set(rows)))}."
-        f" Stripe says: {error}"
-    )
+_MOST_ROWS_WITH_STREAMS = 10
 
 
-def not_everything_readable(needs: Mapping[str, str], without_events: bool) -> str:
-    """`needs`: by the stream's name the rows that it needs."""
-    what = "; ".join(f"{name} needs {rows}" for name, rows in sorted(needs.items()))
-    message = f"The key may not read everything. Permission denied for: {what}. Set it in the key's form or leave the stream out."
-    if without_events:
+def nothing_readable(needs: Iterable[Sequence[str]], error: StripeError) -> str:
+    rows = sorted({row for each in needs for row in each})
+    return f"Permission denied: the key may read none of the streams. Set in its form: {_as_rows(rows)}. Stripe says: {error}"
+
+
+def not_everything_readable(
+    needs: Mapping[str, Sequence[str]], refused: Sequence[str], of: int, rows: Rows, is_test: bool
+) -> str:
+    """`needs`: by the stream's name the rows that it needs. `refused` for other reasons, of so many streams."""
+    streams: dict[str, list[str]] = {}
+    for name in sorted(needs):
+        streams.setdefault(_as_rows(needs[name]), []).append(name)
+    has_many = len(streams) > _MOST_ROWS_WITH_STREAMS
+    what = "; ".join(row if has_many else f"{row} ({', '.join(names)})" for row, names in sorted(streams.items()))
+    message = f"The key may read {of - len(needs) - len(refused)} of {of} streams."
+    if needs:
+        message += f" Permission denied for the others, which need: {what}. Leave them out, or set these rows in the key's form:"
+        message += f" {_form_with(needs, rows, is_test)}"
+    if refused:
+        message += f" Stripe refused, for reasons that the log tells: {', '.join(sorted(refused))}."
+    if "events" in needs:
         message += " Without Events, a first sync works and later ones can't see what changed: they fail."
     return message
+
+
+def _form_with(needs: Mapping[str, Sequence[str]], rows: Rows, is_test: bool) -> str:
+    """Where a key is made, with the missing rows filled in."""
+    missing = {row for each in needs.values() for row in each}
+    tokens = sorted(token for token, row in rows.items() if row in missing)
+    page = "https://dashboard.stripe.com/" + ("test/" if is_test else "") + "apikeys/create?name=Airbyte"
+    return page + "".join(f"&permissions[]=rak_{token}" for token in tokens)
+
+
+def not_enabled(product: str, names: Sequence[str]) -> str:
+    return f"The account does not have {product}: nothing to read in {', '.join(names)} until it does."
 
 
 def not_reachable(error: StripeError) -> str:
@@ -201,6 +230,13 @@ _NOTES: dict[str, tuple[int, Callable[[Mapping[str, Any]], str]]] = {
         lambda v: (
             "read in full again, because Stripe keeps events for 30 days and changes were last followed before that. What was"
             " deleted in the meantime, more than 30 days ago, can't be known."
+        ),
+    ),
+    "not_enabled": (
+        logging.WARNING,
+        lambda v: (
+            f"nothing to read: the account does not have {v['product']}. Once it does, the next sync reads it. Stripe says:"
+            f" {v['error']}"
         ),
     ),
     "settling_anew": (

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from airbyte_cdk.sources.declarative.concurrent_declarative_source import Concur
 from airbyte_cdk.sources.declarative.interpolation.interpolated_string import InterpolatedString
 from airbyte_cdk.sources.declarative.models import declarative_component_schema as models
 from airbyte_cdk.sources.declarative.parsers.model_to_component_factory import ModelToComponentFactory
+from airbyte_cdk.sources.declarative.requesters.paginators import NoPagination
 from airbyte_cdk.sources.declarative.schema import JsonFileSchemaLoader, SchemaLoader
 from airbyte_cdk.sources.streams.concurrent.abstract_stream import AbstractStream
 
@@ -37,8 +38,8 @@ from source_stripe.stream import stripe_stream
 from source_stripe.sync.clock import Clock
 from source_stripe.sync.endpoint import Endpoint
 from source_stripe.sync.output import Failed, Item, Page, Shares, Status
-from source_stripe.sync.state import StreamState
-from source_stripe.sync.sync import Sync
+from source_stripe.sync.state import StreamState, interrupted_states_of, states_of
+from source_stripe.sync.sync import Selected, Sync
 
 Definition = Mapping[str, Any]
 
@@ -59,7 +60,7 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
     """A declarative source that yields pages to its own launcher, and ordinary messages to anybody else.
 
     It yields, too, to what `check`, `discover` and `read` are given: a config, catalog or state other than the
-    constructor's counts.
+    constructor's counts. With a `catalog`, the manifest's other streams are not even looked at.
     """
 
     def __init__(
@@ -74,7 +75,8 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
     ) -> None:
         self._manifest = manifest or load_manifest()
         self._clock = clock or Clock()
-        super().__init__(catalog, config, state, source_config=self._manifest, config_path=config_path)
+        own = self._manifest if catalog is None else {**self._manifest, "streams": _entries(self._manifest, _names_in(catalog))}
+        super().__init__(catalog, config, state, source_config=own, config_path=config_path)
 
     # ------------------------------------------------------------------ what the CDK calls
 
@@ -92,7 +94,7 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
 
     def configure(self, config: Mapping[str, Any], temp_dir: str) -> Mapping[str, Any]:
         """The config as the connector understands it; a config error when it can't be used."""
-        return self._bound(config)._config
+        return self._valid(config)
 
     def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
         """Whether the key can read the account, and what it may not read."""
@@ -102,7 +104,8 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
 
         async def ask() -> AirbyteConnectionStatus:
             account = bound.requester.account(bound._pace, bound._workers, self._clock, give_up_after=check.SECONDS_TO_TRY)
-            return check.verdict(await check.refusals(account, endpoints), endpoints, bound._rows)
+            refused = await check.Probe(account, bound.endpoint).refusals(endpoints)
+            return check.verdict(refused, endpoints, bound._rows, is_test_key(bound._config["secret_key"]))
 
         with asyncio.Runner(loop_factory=self._clock.new_loop) as runner:
             return runner.run(ask())
@@ -115,7 +118,7 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         """The streams of the manifest, by name."""
         return [
             stripe_stream(definition, self._schema(definition), lambda catalog: self.read(self.logger, config, catalog))
-            for definition in self._definitions.values()
+            for definition in self._bound(config)._definitions.values()
         ]
 
     def read(
@@ -142,22 +145,28 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         watched: bool = False,
     ) -> Iterator[Page | Shares | AirbyteMessage]:
         """The same as `read`, with whole pages in place of record messages; `watched`, also how far the streams are."""
-        bound = self._bound(config)
+        bound = self._bound(config, catalog)
         items = bound._items(catalog, _state_blobs(state or []), watched)
         return Messages(len(catalog.streams), bound._rows).of(items)
 
     # ------------------------------------------------------------------ parts
 
-    def _bound(self, config: Mapping[str, Any]) -> "YieldingDeclarativeSource":
-        """This source, or one for `config` if that is another."""
+    def _bound(self, config: Mapping[str, Any], catalog: ConfiguredAirbyteCatalog | None = None) -> "YieldingDeclarativeSource":
+        """This source, or one for `config` if that is another, or if this one lacks streams; all, or those of the catalog."""
+        wanted = self._valid(config)
+        entries = self._manifest["streams"] if catalog is None else _entries(self._manifest, _names_in(catalog))
+        if wanted == self._config and self._definitions.keys() >= {_name(entry) for entry in entries}:
+            return self
+        return type(self)(catalog, wanted, manifest=self._manifest, clock=self._clock)
+
+    def _valid(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The config as the connector understands it."""
         assert self._spec_component is not None
         wanted = dict(config)
         self._spec_component.transform_config(wanted)
         self._spec_component.validate_config(wanted)
         check_options(wanted, self._spec_component.connection_specification)
-        if wanted == self._config:
-            return self
-        return type(self)(config=wanted, manifest=self._manifest, clock=self._clock)
+        return wanted
 
     @cached_property
     def _definitions(self) -> dict[str, Definition]:
@@ -180,8 +189,8 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
 
     @property
     def _shared(self) -> Definition:
-        """What all streams have in common; it is read where the first has it."""
-        shared: Definition = next(iter(self._definitions.values()))["retriever"]
+        """What the streams have in common; it is read where the events have it, which every sync needs."""
+        shared: Definition = self._definitions["events"]["retriever"]
         return shared
 
     @cached_property
@@ -194,12 +203,15 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
 
     def _parts(self, name: str) -> tuple[Endpoint, CreatedRange]:
         if name not in self._endpoints:
-            definition = self._definitions[name]
-            range_ = CreatedRange(definition["incremental_sync"], self._factory, self._config)
+            definition, events = self._definitions[name], self._definitions["events"]
+            sync = definition.get("incremental_sync")
+            range_ = CreatedRange(sync or events["incremental_sync"], self._factory, self._config)
             # Those that all streams share are not made anew.
             own = {key: value for key, value in definition["retriever"].items() if key not in ("requester", "paginator")}
             retriever: StripeRetriever = self._component(models.CustomRetriever, own)
-            self._endpoints[name] = retriever.endpoint(self._paging, range_), range_
+            is_paged = definition["retriever"]["paginator"]["type"] != "NoPagination"
+            paging = self._paging if is_paged else Paging(NoPagination(parameters={}))
+            self._endpoints[name] = retriever.endpoint(paging, range_, sync and sync["cursor_field"]), range_
         return self._endpoints[name]
 
     def _component(self, model: type[Any], definition: Definition, **given: Any) -> Any:
@@ -223,8 +235,8 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
     @property
     def _rows(self) -> dict[str, str]:
         """By their tokens the rows of a restricted key's form."""
-        permissions = [definition["retriever"]["permission"] for definition in self._definitions.values()]
-        return {permission["token"]: permission["row"] for permission in permissions}
+        permissions = [entry["$parameters"]["permission"] for entry in self._manifest["streams"]]
+        return {each["token"]: each["row"] for each in permissions if {"row", "token"} <= each.keys()}
 
     @property
     def _workers(self) -> int:
@@ -245,11 +257,11 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
 
     def _items(self, catalog: ConfiguredAirbyteCatalog, blobs: Mapping[str, Mapping[str, Any]], watched: bool) -> Iterator[Item]:
         """What the sync brings; what can't be read, for its state or its name, fails by itself."""
-        readable: list[tuple[Endpoint, StreamState]] = []
+        readable: list[Selected] = []
         unreadable: list[Item] = []
         for configured in catalog.streams:
             name = configured.stream.name
-            if any(endpoint.name == name for endpoint, _ in readable):
+            if any(each.endpoint.name == name for each in readable):
                 raise config_error(sentences.TWICE.format(stream=name))
             try:
                 readable.append(self._selected(configured, blobs.get(name)))
@@ -257,11 +269,11 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
                 unreadable += [Status(name, "started"), Failed(name, error, "")]
         if not readable:
             return iter(unreadable)
-        _, range_ = self._parts(readable[0][0].name)
-        sync = Sync(self._connect, readable, self.endpoint("events"), range_.lookback, self._clock, watched)
+        _, range_ = self._parts(readable[0].endpoint.name)
+        sync = Sync(self._connect, readable, self.endpoint, range_.lookback, self._clock, watched)
         return chain(unreadable, sync.run())
 
-    def _selected(self, configured: ConfiguredAirbyteStream, blob: Mapping[str, Any] | None) -> tuple[Endpoint, StreamState]:
+    def _selected(self, configured: ConfiguredAirbyteStream, blob: Mapping[str, Any] | None) -> Selected:
         name = configured.stream.name
         if name not in self._definitions:
             raise config_error(sentences.UNKNOWN_STREAM.format(stream=name))
@@ -269,12 +281,35 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         scope: dict[str, Any] = {"livemode": not is_test_key(self._config["secret_key"])}
         if account := self._config.get("account_id"):
             scope["account_id"] = account
+        load = partial(
+            StreamState.load, cursor_field=endpoint.cursor_field or "", start=range_.start, scope=scope, time_of=range_.time_of
+        )
+        lists = list(endpoint.parents) or [name]
+        if endpoint.cursor_field is None:
+            return Selected(endpoint, states_of(None, lists, load))
         if configured.sync_mode == SyncMode.full_refresh:
-            blob = None
-        return endpoint, StreamState.load(blob, range_.cursor_field, range_.start, scope, range_.time_of)
+            return Selected(endpoint, interrupted_states_of(blob, lists, load))
+        return Selected(endpoint, states_of(blob, lists, load))
 
     def _connect(self, room: Callable[[], Awaitable[None]], watcher: Watcher) -> Account:
         return self.requester.account(self._pace, self._workers, self._clock, room, watcher)
+
+
+def _name(entry: Definition) -> str:
+    name: str = entry["$parameters"]["name"]
+    return name
+
+
+def _names_in(catalog: ConfiguredAirbyteCatalog) -> set[str]:
+    return {configured.stream.name for configured in catalog.streams}
+
+
+def _entries(manifest: Definition, names: set[str]) -> list[Definition]:
+    """The manifest's entries of those streams, and of those that they need: their parents, and the events."""
+    parents = {
+        parent for entry in manifest["streams"] if _name(entry) in names for parent in entry["$parameters"].get("parents", ())
+    }
+    return [entry for entry in manifest["streams"] if _name(entry) in names | parents | {"events"}]
 
 
 def _state_blobs(state: Sequence[AirbyteStateMessage]) -> dict[str, dict[str, Any]]:

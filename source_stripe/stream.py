@@ -17,14 +17,15 @@ Read = Callable[[ConfiguredAirbyteCatalog], Iterable[AirbyteMessage]]
 
 def stripe_stream(definition: Mapping[str, Any], schema: Callable[[], Mapping[str, Any]], read: Read) -> DefaultStream:
     """The stream of a manifest entry. Its `schema` is loaded when it is asked for; `read` brings the records of a catalog."""
-    name, cursor_field = definition["name"], definition["incremental_sync"]["cursor_field"]
+    name, key = definition["name"], definition["primary_key"]
+    cursor_field = definition.get("incremental_sync", {}).get("cursor_field")
     generator = _WholeStream(name, read)
     stream = DefaultStream(
         partition_generator=generator,
         name=name,
         json_schema=schema,
-        primary_key=[definition["primary_key"]],
-        cursor_field=CursorField(cursor_field_key=cursor_field),
+        primary_key=[key] if isinstance(key, str) else list(key),
+        cursor_field=CursorField(cursor_field_key=cursor_field) if cursor_field else None,
         logger=logging.getLogger("airbyte"),
         cursor=FinalStateCursor(name, None, InMemoryMessageRepository()),
     )

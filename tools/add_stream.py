@@ -55,9 +55,9 @@ def facts_of(document: Document, path: str, name: str | None = None) -> Facts:
     events, guessed = _events_of(document, components[0])
     facts = Facts(name, path, _kind_of(document, path, events + guessed), components[0])
     facts.parameters["object"] = facts.object
-    if facts.kind == "walk_stream":
-        walk = {"path": _walk_to(document, path), "again": TODO}
-        facts.parameters |= {"parent": TODO, "parent_field": TODO, "walk": walk}
+    if facts.kind == "child_stream":
+        walk = {**_walk_to(document, path), "again": {"id": [TODO]}}
+        facts.parameters |= {"parents": {TODO: ""}, "parent_field": TODO, "walk": walk}
     elif path != f"/v1/{name}":
         facts.parameters["path"] = path
     _add_times(document, facts)
@@ -73,17 +73,16 @@ def _kind_of(document: Document, path: str, events: Sequence[str]) -> str:
     """By what the list takes, and whether events tell of its objects."""
     parameters = document.parameters_of(path)
     if any(parameters.values()):
-        return "walk_stream"
+        return "child_stream"
     if events:
         return "changing_stream" if "created" in parameters else "listed_stream"
     return "small_stream"
 
 
-def _walk_to(document: Document, path: str) -> str:
-    """The path with `{id}` for the parent's id, which the list has in its path or asks for as a parameter."""
+def _walk_to(document: Document, path: str) -> dict[str, str]:
+    """Where the parent's id goes, which the list has in its path or asks for as a parameter."""
     asked = [name for name, required in document.parameters_of(path).items() if required and f"{{{name}}}" not in path]
-    query = "&".join(f"{name}={{id}}" for name in asked)
-    return re.sub(r"{[^}]*}", "{id}", path) + (f"?{query}" if query else "")
+    return {"path": re.sub(r"{[^}]*}", "{id}", path), **({"owner": asked[0]} if asked else {})}
 
 
 def _events_of(document: Document, component: str) -> tuple[list[str], list[str]]:
@@ -104,8 +103,6 @@ def _add_times(document: Document, facts: Facts) -> None:
     if facts.kind in ("changing_stream", "immutable_stream"):
         facts.parameters["created"] = TODO
         facts.open.append("which field is the time that the list filters by `created`?")
-    else:
-        facts.parameters["created"] = None
 
 
 def _add_lists(document: Document, facts: Facts) -> None:

@@ -14,9 +14,10 @@ CURSORS = {
     "immutable_stream": "created",
     "listed_stream": "updated",
     "small_stream": None,
-    "child_stream": "updated",
-    "walk_stream": "updated",
+    "unpaged_stream": None,
     "snapshot_stream": None,
+    "child_stream": "updated",
+    "child_of_small_stream": None,
 }
 
 
@@ -50,7 +51,7 @@ class Stream:
         parameters = entry["$parameters"]
         name = parameters["name"]
         kind = _kind(entry, definitions)
-        key = parameters.get("primary_key", "id")
+        key = entry.get("primary_key", "id")
         path = parameters.get("walk", {}).get("path") or parameters.get("path", f"/v1/{name}")
         return cls(
             name=name,
@@ -59,9 +60,9 @@ class Stream:
             kind=kind,
             object=parameters.get("object", ""),
             primary_key=(key,) if isinstance(key, str) else tuple(key),
-            cursor=parameters.get("cursor", CURSORS[kind]),
+            cursor=CURSORS[kind],
             parent_field=parameters.get("parent_field", ""),
-            parents=tuple(parameters.get("parents") or filter(None, [parameters.get("parent")])),
+            parents=tuple(parameters.get("parents", ())),
         )
 
 
@@ -80,7 +81,7 @@ def streams_of(manifest: Mapping[str, Any]) -> list[Stream]:
     entries: Sequence[Mapping[str, Any]] = manifest["streams"]
     streams = {stream.name: stream for stream in (Stream.from_entry(entry, manifest["definitions"]) for entry in entries)}
     for parameters in (entry["$parameters"] for entry in entries):
-        sources = parameters.get("parents") or {parameters.get("parent"): parameters.get("from")}
+        sources = parameters.get("parents", {})
         if missing := {parent for parent, field in sources.items() if field} - streams.keys():
             raise DerivationError(f"{parameters['name']} is cut out of {', '.join(missing)}, which is no stream")
         cut_from = tuple((streams[parent], field) for parent, field in sources.items() if field)

@@ -14,7 +14,8 @@ from source_stripe.api.request import Answer, Query, Request, query_of
 from source_stripe.api.transport import Trip
 from source_stripe.components import JitteredBackoffStrategy
 from source_stripe.sync.endpoint import Endpoint
-from source_stripe.sync.listing import ListRead, PageTaker, Rest
+from source_stripe.sync.listing import ListRead, PageTaker
+from source_stripe.sync.outlet import Rest
 from source_stripe.sync.page import Row
 from source_stripe.sync.parts import Part
 from unit_tests.virtual_time import in_virtual_time
@@ -96,6 +97,7 @@ def endpoint_of(path: str) -> Endpoint:
     return Endpoint(
         name=path.removeprefix("/v1/"),
         object="charge",
+        kind="immutable",
         permission="",
         path=path,
         cursor_field="created",

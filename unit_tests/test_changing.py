@@ -17,7 +17,7 @@ from source_stripe.source import SourceStripe
 from source_stripe.sync.clock import Clock
 from source_stripe.sync.output import Failed, Page
 from source_stripe.sync.state import StreamState
-from source_stripe.sync.sync import Sync
+from source_stripe.sync.sync import Selected, Sync
 from unit_tests.simulation import NOW, PAGE
 from unit_tests.virtual_time import VirtualLoop
 
@@ -67,13 +67,13 @@ def test_three_hundred_thousand_changes_delay_no_other_streams_request() -> None
     pauses = JitteredBackoffStrategy(first_pause=0.5, longest_pause=30, give_up_after=660)
     charges = StreamState("updated", 0, NOW - 864_000)
     streams = [
-        (SOURCE.endpoint("charges"), charges),
-        (SOURCE.endpoint("balance_transactions"), StreamState("created", NOW - 864_000)),
+        Selected(SOURCE.endpoint("charges"), {"charges": charges}),
+        Selected(SOURCE.endpoint("balance_transactions"), {"balance_transactions": StreamState("created", NOW - 864_000)}),
     ]
     sync = Sync(
         lambda room, watcher: Account(stripe, SOURCE._pace, pauses, 64, lambda: NOW, room, watcher),
         streams,
-        SOURCE.endpoint("events"),
+        SOURCE.endpoint,
         600,
         Clock(now=lambda: NOW, new_loop=VirtualLoop),
     )

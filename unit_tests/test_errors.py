@@ -193,14 +193,14 @@ def test_a_defect_of_the_connector_asks_to_be_reported_without_showing_data() ->
 @pytest.mark.parametrize(
     ("message", "rows"),
     [
-        ("Having the 'rak_coupon_read' permission would allow this request to continue.", '"Coupons: Read"'),
-        ("Having the 'rak_coupon_read', 'rak_charge_read' permissions would", '"Coupons: Read", "Charges and Refunds: Read"'),
-        ("Enabling \"Coupons Read\" ('coupon_read') permissions on this key", '"Coupons: Read"'),
-        ("Having the 'rak_unheard_of_read' permission would allow this", '"Invoices: Read"'),
-        ("Having more permissions would allow this request to continue.", '"Invoices: Read"'),
+        ("Having the 'rak_coupon_read' permission would allow this request to continue.", ["Coupons"]),
+        ("Having the 'rak_coupon_read', 'rak_charge_read' permissions would", ["Coupons", "Charges and Refunds"]),
+        ("Enabling \"Coupons Read\" ('coupon_read') permissions on this key", ["Coupons"]),
+        ("Having the 'rak_unheard_of_read' permission would allow this", ["Invoices"]),
+        ("Having more permissions would allow this request to continue.", ["Invoices"]),
     ],
 )
-def test_the_row_to_set_is_the_one_that_stripe_names_by_its_row_or_its_token(message: str, rows: str) -> None:
+def test_the_row_to_set_is_the_one_that_stripe_names_by_its_row_or_its_token(message: str, rows: list[str]) -> None:
     assert missing_rows(error(403, message=message), "Invoices", ROWS) == rows
 
 

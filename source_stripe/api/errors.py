@@ -1,5 +1,6 @@
 """What Stripe, or the way to it, says no with."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,10 @@ import msgspec
 Kind = Literal["config", "transient", "system"]
 """Whom an error concerns: the user who can mend it, nobody for it passes, or the connector."""
 
+_NOT_ENABLED = re.compile(
+    "not (set up|authorized|enabled|eligible|onboarded) |only available in test ?mode|[Hh]ave you onboarded"
+    "|Unrecognized request URL"
+)
 _NOT_ABOUT_PERMISSIONS = ("account_invalid", "platform_account_required", "secret_key_required")
 
 
@@ -58,6 +63,12 @@ class StripeError(Exception):
     @property
     def is_aged_out(self) -> bool:
         return "aged out" in self.message
+
+    @property
+    def is_not_enabled(self) -> bool:
+        """Whether the account does not have the product that the list is of: each says so in a sentence of its own."""
+        is_plain = self.status in (400, 403, 404) and not self.param and self.code in ("", "testmode_charges_only")
+        return is_plain and bool(_NOT_ENABLED.search(self.message))
 
     @property
     def is_missing_permission(self) -> bool:

@@ -14,7 +14,8 @@ from msgspec import Raw
 
 from source_stripe.sync.endpoint import Endpoint, is_time
 from source_stripe.sync.handled import Handled
-from source_stripe.sync.page import Row
+from source_stripe.sync.outlet import Removed, objects_in
+from source_stripe.sync.page import Row, fields_of
 
 _MOST_CACHED = 1 << 20
 """So many bytes of a stream's changes are kept in memory."""
@@ -29,7 +30,7 @@ class NoRoomError(Exception):
 class Event:
     """An event and its object: `payload` has some of its fields, None for those that are missing; `raw` is its JSON.
 
-    `created` is in epoch seconds. Without an object, `raw` is None.
+    `created` is in epoch seconds. Without an object, `raw` is None. `previous` is the JSON of what the object had before.
     """
 
     id: str
@@ -37,10 +38,11 @@ class Event:
     type: str
     payload: Any
     raw: Raw | None
+    previous: Raw | None = None
 
 
 class EventDecoder:
-    """Takes events of some `types` apart: of their objects `id`, `object`, `created`, and `fields`."""
+    """Takes events of some `types` apart: of their objects `id`, `object`, and `fields`."""
 
     def __init__(self, types: Collection[str], fields: Iterable[str]) -> None:
         names = sorted({"id", "object", "created", *fields})
@@ -56,12 +58,12 @@ class EventDecoder:
             return None  # An event without a type tells nothing.
         if head.type not in self._types:
             return None
-        object_ = object_of(raw)
+        object_, previous = _data_of(raw)
         try:
             payload = self._payload() if object_ is None else self._decode_payload(object_)
         except msgspec.ValidationError:  # Something else than an object.
             object_, payload = None, self._payload()
-        return Event(row.id, row.created, head.type, payload, object_)
+        return Event(row.id, row.created, head.type, payload, object_, previous)
 
 
 class _Head(msgspec.Struct):
@@ -70,10 +72,15 @@ class _Head(msgspec.Struct):
 
 class _Data(msgspec.Struct):
     object: Raw
+    previous_attributes: Raw = Raw(b"{}")
 
 
 class _WithData(msgspec.Struct):
     data: _Data
+
+
+class _WithId(msgspec.Struct):
+    id: str
 
 
 _decode_head = msgspec.json.Decoder(_Head).decode
@@ -82,10 +89,15 @@ _decode_data = msgspec.json.Decoder(_WithData).decode
 
 def object_of(event: Raw | bytes) -> Raw | None:
     """The JSON of the object that an event shows; None where it shows none."""
+    return _data_of(event)[0]
+
+
+def _data_of(event: Raw | bytes) -> tuple[Raw | None, Raw | None]:
     try:
-        return _decode_data(event).data.object
+        data = _decode_data(event).data
+        return data.object, data.previous_attributes
     except msgspec.ValidationError:
-        return None
+        return None, None
 
 
 class Route(Enum):
@@ -177,6 +189,16 @@ class _Told:
         return change
 
 
+@dataclass(frozen=True)
+class Children:
+    """Objects that those of a stream hold in `field`, which are a `stream` of their own; an event of the type `deleted_by`
+    shows one that is gone."""
+
+    stream: str
+    field: str
+    deleted_by: str = ""
+
+
 class ChangeIndex:
     """The changes of one stream's objects, gathered from events in any order of ranges, newest first within each.
 
@@ -185,14 +207,17 @@ class ChangeIndex:
     `NoRoomError` when that file can't be written.
     """
 
-    def __init__(self, endpoint: Endpoint, handled: Handled) -> None:
+    def __init__(self, endpoint: Endpoint, handled: Handled, children: Sequence[Children] = ()) -> None:
         self._endpoint = endpoint
         self._handled = handled
+        self._children = children
         self._own_types = frozenset(endpoint.events)
         self._fields = {type_: name for name, types in endpoint.changed_with.items() for type_ in types}
         self.types = self._own_types | set(self._fields) | set(endpoint.announced_by)
         """The types of event that tell something of the stream."""
-        self.fields = {*self._fields.values(), *endpoint.announced_by.values()}
+        self.fields = {endpoint.created} | {
+            name.partition(".")[0] for name in (*self._fields.values(), *endpoint.announced_by.values())
+        }
         """The fields of an event's object that tell of other objects."""
         self.near: dict[int, set[str]] = {}
         """By the second the ids of the events that told something and that the next sync may see again."""
@@ -214,9 +239,10 @@ class ChangeIndex:
             must_wait = self._handled.needs_whole(event.created)
             is_fresh = not must_wait and bool(self._handled.fresh(event.created, [event.id]))
             decision = _Decision()
-            if (change := self._told(event, is_fresh)) is not None:
+            for change in self._told(event, is_fresh):
                 told.append(change)
                 decision.changed.append(change.id)
+                self._note_removed(change.id, event)
             for owner, one in self._announced(event, is_fresh):
                 announced.setdefault(owner, _Announced()).add(one)
                 if one.announcements:
@@ -237,14 +263,25 @@ class ChangeIndex:
                 )
         self._undecided.clear()
 
-    def _told(self, event: Event, is_fresh: bool) -> _Told | None:
-        """The change that `event` tells of; none of an object without an id: that is a preview, stored nowhere."""
+    def _told(self, event: Event, is_fresh: bool) -> Iterator[_Told]:
+        """The changes that `event` tells of; none of an object without an id: that is a preview, stored nowhere."""
         if self._is_own(event):
             is_deletion = event.type == self._endpoint.deleted_by != ""
-            return _Told(event.payload.id, event, _time_of(event.payload.created), is_fresh, is_deletion)
-        if (name := self._fields.get(event.type)) and (id := _id_of(getattr(event.payload, name))):
-            return _Told(id, event, None, is_fresh, False)
-        return None
+            yield _Told(event.payload.id, event, _time_of(getattr(event.payload, self._endpoint.created)), is_fresh, is_deletion)
+        elif name := self._fields.get(event.type):
+            first, _, rest = name.partition(".")
+            for id in dict.fromkeys(_ids_at(getattr(event.payload, first), rest)):
+                yield _Told(id, event, None, is_fresh, False)
+
+    def _note_removed(self, parent: str, event: Event) -> None:
+        """Remember children that the event shows as gone, or as having been there before."""
+        for children in self._children:
+            gone = [event.raw] if event.type == children.deleted_by and event.raw is not None else []
+            if event.previous is not None and self._is_own(event):
+                gone += objects_in(fields_of(event.previous).get(children.field))
+            rows = [(parent, children.stream, id, bytes(raw)) for raw in gone if (id := _id_in(raw))]
+            if rows:
+                self._write("REPLACE INTO removed VALUES (?, ?, ?, ?)", rows)
 
     def _announced(self, event: Event, is_fresh: bool) -> Iterator[tuple[str, _Announced]]:
         """The object that announced others by `event`, or the one that may have announced what was created by it."""
@@ -276,6 +313,15 @@ class ChangeIndex:
     def find(self, ids: Sequence[str]) -> dict[str, Change]:
         """What is known of those of `ids` that changed."""
         return {id: Change(*rest) for id, *rest in self._of_ids(_CHANGES, ids)}
+
+    def removed(self, parents: Sequence[str]) -> dict[str, list[Removed]]:
+        """Of those objects the children that they had, and may have no more."""
+        found: dict[str, list[Removed]] = {}
+        if self._children and parents and not self._is_empty:
+            places = ", ".join("?" * len(parents))
+            for parent, *rest in self._read(f"SELECT * FROM removed WHERE parent IN ({places})", *parents):
+                found.setdefault(parent, []).append(Removed(*rest))
+        return found
 
     def show(self, ids: Iterable[str]) -> None:
         """A list showed these objects."""
@@ -325,6 +371,8 @@ class ChangeIndex:
         database.execute(f"PRAGMA cache_size = {-_MOST_CACHED // 1024}")
         for table in (_CHANGES, _ANNOUNCED):
             database.execute(f"CREATE TABLE {table.name} (id PRIMARY KEY, {', '.join(table.columns)}) WITHOUT ROWID")
+        key = "parent, stream, id"
+        database.execute(f"CREATE TABLE removed ({key}, payload, PRIMARY KEY ({key})) WITHOUT ROWID")
         return database
 
     @property
@@ -379,6 +427,26 @@ class _Table:
 
 _CHANGES = _Table("changes", Change)
 _ANNOUNCED = _Table("announced", _Announced)
+
+
+def _ids_at(value: Any, path: str) -> Iterator[str]:
+    """The ids at a dotted `path` below `value`, in every item of a list on the way."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _ids_at(item, path)
+    elif path and isinstance(value, Mapping):
+        first, _, rest = path.partition(".")
+        yield from _ids_at(value.get(first), rest)
+    elif not path and (id := _id_of(value)):
+        yield id
+
+
+def _id_in(raw: Raw) -> str:
+    """The id of the object that is written in `raw`, "" if it has none."""
+    try:
+        return msgspec.json.decode(raw, type=_WithId).id
+    except msgspec.ValidationError:
+        return ""
 
 
 def _id_of(value: Any) -> str | None:

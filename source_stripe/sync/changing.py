@@ -1,32 +1,39 @@
 """Streams whose objects change: history once, then what the events tell."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from msgspec import Raw
 
 from source_stripe.api.errors import StripeError
-from source_stripe.sync.changes import Change, ChangeIndex, Route
+from source_stripe.sync.changes import Change, ChangeIndex, Children, Route
 from source_stripe.sync.endpoint import Endpoint, Listed, is_time
 from source_stripe.sync.events import EventPass, Told
-from source_stripe.sync.listing import Rest
+from source_stripe.sync.outlet import Object, Outlet, Rest
 from source_stripe.sync.parts import Part
-from source_stripe.sync.state import RETENTION, Range, StreamState
-from source_stripe.sync.stream import Context, HistoryTaker, Stream
+from source_stripe.sync.reading import Context, HistoryTaker, Reading
+from source_stripe.sync.state import RETENTION, StreamState
 
 _MOST_REREADS = 200
 """So many objects wait to be read again at a time; there may be a million."""
 _AT_A_TIME = 100
 
 
-class ChangingStream(Stream):
-    """A stream whose objects change: its history once, in parts that the state holds; then what the events tell."""
+class ChangingReading(Reading):
+    """What changes: its history once, in parts that the state holds; then what the events tell."""
 
-    def __init__(self, context: Context, endpoint: Endpoint, state: StreamState) -> None:
-        super().__init__(context, endpoint, state)
-        self.index = ChangeIndex(endpoint, state.handled)
+    def __init__(
+        self,
+        context: Context,
+        endpoint: Endpoint,
+        state: StreamState,
+        outlets: Sequence[Outlet],
+        children: Sequence[Children] = (),
+    ) -> None:
+        super().__init__(context, endpoint, state, outlets)
+        self.index = ChangeIndex(endpoint, state.handled, children)
         self._events: EventPass
         self._rereads = asyncio.Semaphore(_MOST_REREADS)
 
@@ -53,15 +60,19 @@ class ChangingStream(Stream):
             self.note("no_events")
         state = self.state
         state.follow(told.at, self.index.near, told.newest)
-        state.unread = [(state.start, told.at)] if state.start <= told.at else []
+        self.begin_history(told.at)
         self.checkpoint()
-        await self._read_history([(state.start, told.at)], open_top=True)
+        await self.read_history(open_top=True, floor=0)
+
+    def begin_history(self, now: int) -> None:
+        """Nothing of history is read."""
+        self.state.unread = [(self.state.start, now)] if self.state.start <= now else []
 
     async def _later_sync(self, told: Told) -> None:
         """What is unread of history, and each changed object once, as a list would show it now; then the state says so."""
-        unread, open_top = self._plan(told)
+        has_gap = self._plan(told)
         async with asyncio.TaskGroup() as group:
-            history = group.create_task(self._read_history(unread, open_top))
+            history = group.create_task(self.read_history(open_top=has_gap, floor=self.state.floor or 0))
             group.create_task(self._emit_deletions())
             group.create_task(self._read_announced())
             group.create_task(self._read_new())
@@ -70,8 +81,8 @@ class ChangingStream(Stream):
             await self._reread(Route.HISTORY)  # What history did not show.
         self.state.follow(told.at, self.index.near, told.newest)
 
-    def _plan(self, told: Told) -> tuple[list[Range], bool]:
-        """What of history is to be read, and whether up to now; by that each change takes its route."""
+    def _plan(self, told: Told) -> bool:
+        """By when its object was created, and by what is unread, each change takes its route; whether history is read anew."""
         state = self.state
         assert state.followed is not None
         self.refuse_the_future(told.at)
@@ -79,21 +90,29 @@ class ChangingStream(Stream):
         if has_gap:
             self.note("full_read_after_gap")
             state.begin_full_read(told.at)
+            self.begin_history(told.at)
             window = told.at - RETENTION
             self.checkpoint()
-        self.index.plan(state.start, window, state.unread)
-        return list(state.unread), has_gap
+        self.plan_routes(window)
+        return has_gap
+
+    def plan_routes(self, window: int) -> None:
+        self.index.plan(self.state.start, window, self.state.unread)
 
     # ------------------------------------------------------------------ lists
 
-    async def _read_history(self, ranges: Sequence[tuple[int, int | None]], open_top: bool) -> None:
-        if ranges:
-            self.list_read = ChangedTaker(self, self.state.floor or 0).list_read(ranges, open_top)
+    async def read_history(self, open_top: bool, floor: int) -> None:
+        """Read what is unread; no record's `updated` is less than `floor`."""
+        if self.state.unread or open_top:
+            ranges: list[tuple[int, int | None]] = [*(self.state.unread or [(self.state.start, self.state.start)])]
+            self.list_read = ChangedTaker(self, floor).list_read(ranges, open_top)
             await self.list_read.run()
 
     async def _read_new(self) -> None:
         """New objects by the list, a hundred at a time, unless they are so few that reading each takes no more."""
         count, since, in_all = self.index.new()
+        if self.endpoint.lists_new:  # No event tells of a new one.
+            count, since = self.endpoint.paging.size, self.state.window_start(self.lookback)
         pages = -(-in_all // self.endpoint.paging.size) * len(self.endpoint.passes)
         if count > pages:
             await _NewTaker(self).list_read([(since, None)], open_top=True).run()
@@ -124,15 +143,25 @@ class ChangingStream(Stream):
         if found is None or not found.rows:
             await self._vanished(change)
             return
-        row, raw = found.rows[0], found.raws[0]
+        (row,) = found.rows
         if not is_time(row.created):
-            row.created = change.created or 0
+            row.created = self.state.start if change.created is None else change.created
         elif row.created < self.state.start:
             return
         for mended in found.mended:
             self.mended(mended)
-        if (rest := self.emit([(row, raw, max(change.at, row.created))])) is not None:
+        if (rest := self.emit(self.objects(found.rows, found.raws, {id: change}))) is not None:
             await rest()
+
+    def objects(self, rows: Sequence[Any], raws: Sequence[Raw], changes: Mapping[str, Change], least: int = 0) -> list[Object]:
+        """The objects with the times that their changes tell, `least` at the least, and with the children that they lost."""
+        removed = self.index.removed(list(changes)) if changes else {}
+        return [
+            Object(row, raw, max(row.created, least, change.at if change else 0, row.updated or 0), None, removed.get(row.id, ()))
+            for row, raw in zip(rows, raws, strict=True)
+            for change in (changes.get(row.id),)
+            if row.created >= self.state.start
+        ]
 
     async def _vanished(self, change: Change) -> None:
         """The object is gone though its newest event does not say so: a deletion, with what that event knew of it."""
@@ -156,7 +185,8 @@ class ChangingStream(Stream):
 
     async def _delete(self, deletions: Sequence[tuple[bytes, int]]) -> None:
         await self.output.room()
-        self.put_page(self.endpoint.writer.page([self.endpoint.deletion(payload, at) for payload, at in deletions]))
+        for outlet in self.outlets:
+            outlet.delete(deletions)
 
     # ------------------------------------------------------------------ objects that another's event announced
 
@@ -185,38 +215,25 @@ class ChangingStream(Stream):
             self._rereads.release()
 
     def _emit_owned(self, page: Listed, at: int) -> Rest | None:
-        changes = self.index.find([row.id for row in page.rows])
-        return self.emit(
-            [
-                (row, raw, max(row.created, at, change.at if change else 0))
-                for row, raw in zip(page.rows, page.raws, strict=True)
-                for change in (changes.get(row.id),)
-                if row.created >= self.state.start
-            ]
-        )
+        return self.emit(self.objects(page.rows, page.raws, self.index.find([row.id for row in page.rows]), least=at))
 
 
 class ChangedTaker(HistoryTaker):
     """Emits what a list shows, with the times that the events tell; `floor` is the least of them."""
 
-    def __init__(self, stream: ChangingStream, floor: int = 0) -> None:
-        super().__init__(stream)
-        self._index = stream.index
+    def __init__(self, reading: ChangingReading, floor: int = 0) -> None:
+        super().__init__(reading)
+        self.reading: ChangingReading = reading
         self._floor = floor
 
     def take(self, part: Part, rows: Sequence[Any], raws: Sequence[Raw]) -> Rest | None:
-        changes = self._index.find([row.id for row in rows])
+        index = self.reading.index
+        changes = index.find([row.id for row in rows])
         if changes:
-            self._index.show(changes)
-        start = self.stream.state.start
-        return self.stream.emit(
-            [
-                (row, raw, max(row.created, self._floor, change.at if change else 0))
-                for row, raw in zip(rows, raws, strict=True)
-                for change in (changes.get(row.id),)
-                if row.created >= start and self.is_wanted(change)
-            ]
-        )
+            index.show(changes)
+        wanted = [at for at, row in enumerate(rows) if self.is_wanted(changes.get(row.id))]
+        rows, raws = [rows[at] for at in wanted], [raws[at] for at in wanted]
+        return self.reading.emit(self.reading.objects(rows, raws, changes, self._floor))
 
     def is_wanted(self, change: Change | None) -> bool:
         return True

@@ -1,18 +1,15 @@
 """One stream's endpoint: what to ask for, and what an answer holds."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 from msgspec import Raw
 
 from source_stripe.api.request import Answer, Query, Request, query_of
-from source_stripe.sync.page import PageWriter, Row, fields_of
-
-NO_TIME = -1
-"""`created` of a row whose object tells none, or something else than a whole number of seconds."""
+from source_stripe.sync.page import NO_TIME, PageWriter, Row, fields_of
 
 _END_OF_TIME = 1 << 40
 
@@ -56,12 +53,34 @@ class Listed:
 class NestedList:
     """A list inside an object that Stripe cuts after ten items.
 
-    `path` is where the whole of it is: with `{id}`, or with the parameter `owner` that takes the object's id.
+    `path` is where the whole of it is: with `{id}`, or with the parameter `owner` that takes the object's id. `expand` is what
+    its items have expanded.
     """
 
     field: str
     path: str
     owner: str = ""
+    expand: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A list of children, one for each parent: at `path`, with `{id}` or with the parameter `owner` that takes the parent's id.
+
+    `more` are further parameters, each with the parent's field that it takes. Only parents whose field `having` is neither
+    null nor false have children. `again` tells after which events the walk is done again, by the field of the event's object
+    that holds the parent's id.
+    """
+
+    path: str
+    owner: str = ""
+    more: Mapping[str, str] = field(default_factory=dict)
+    having: str = ""
+    again: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def leads_from(self, parent: bytes | Raw) -> bool:
+        """Whether the parent, in JSON, may have children."""
+        return not self.having or bytes(fields_of(parent).get(self.having, b"null")) not in (b"null", b"false")
 
 
 class Paging(Protocol):
@@ -81,22 +100,30 @@ class Range(Protocol):
         """The parameters for what was created from `lo` to `hi`, both included, in epoch seconds; None for no bound."""
 
 
-@dataclass
+Kind = Literal["changing", "immutable", "listed", "small", "snapshot", "child"]
+
+
+@dataclass(kw_only=True)
 class Endpoint:
     """What sets a stream apart, how its requests are written, and how its answers are taken apart.
 
     `passes` are parameter sets that together list every object; `changed_with` tells which events of other objects change one
     of this stream, by the field that holds its id; `announced_by` names events after which the objects of this stream that
-    belong to the event's object are listed.
+    belong to the event's object are listed; `created` is the field that holds an object's time.
+
+    Children have no list of their own: `parents` names the streams whose objects hold them, each with the field that does, or
+    they have a `walk`; `parent_field` is the column that tells the parent's id.
     """
 
     name: str
     object: str
+    kind: Kind
     permission: str
     path: str
-    cursor_field: str
+    cursor_field: str | None
     paging: Paging
     range: Range
+    created: str = "created"
     expand: Sequence[str] = ()
     nested_lists: Sequence[NestedList] = ()
     passes: Sequence[Mapping[str, str]] = field(default_factory=lambda: [{}])
@@ -104,15 +131,22 @@ class Endpoint:
     deleted_by: str = ""
     changed_with: Mapping[str, Sequence[str]] = field(default_factory=dict)
     announced_by: Mapping[str, str] = field(default_factory=dict)
+    lists_new: bool = False
     settles: bool = False
+    product: str = ""
+    parents: Mapping[str, str] = field(default_factory=dict)
+    parent_field: str = ""
+    walk: Walk | None = None
 
     def __post_init__(self) -> None:
         self.writer = PageWriter(self.name, self.cursor_field)
         self.nested = {each.field: each for each in self.nested_lists}
-        extra: list[tuple[str, type, Any]] = [(name, _NestedHead | None, None) for name in self.nested]  # type: ignore[misc]
+        extra: list[tuple[str, Any, Any]] = [(name, _NestedHead | None, None) for name in self.nested]
         if self.settles:
             extra += [("status", str, ""), ("available_on", int, 0)]
-        self._row_type = msgspec.defstruct("StreamRow", extra, bases=(Row,))
+        if self.created != "created":
+            extra.append(("created", int, NO_TIME))
+        self._row_type = msgspec.defstruct("StreamRow", extra, bases=(Row,), rename={"created": self.created})
         self._decode_row = msgspec.json.Decoder(self._row_type).decode
         expanded = {"expand": [f"data.{name}" for name in self.expand]}
         self._list_queries = [query_of({**parameters, **expanded}) for parameters in self.passes]
@@ -126,13 +160,24 @@ class Endpoint:
         query = self._list_queries[pass_index] + tuple(("types[]", type_) for type_ in types)
         return Request(self.path, query + self.range.query(lo, hi) + self.paging.query(after))
 
-    def probe_request(self) -> Request:
-        """The smallest request that shows whether the stream may be read."""
-        return Request(self.path, self._list_queries[0] + self.paging.query(None, size=1))
+    def probe(self) -> tuple[Request, Callable[[Answer], Listed]]:
+        """The smallest request that shows whether the stream may be read, and what reads its answer."""
+        if self.kind == "snapshot":
+            return self.snapshot_request(), self.snapshot
+        return Request(self.path, self._list_queries[0] + self.paging.query(None, size=1)), self.listed
 
     def owned_request(self, owner: str, id: str, after: str | None) -> Request:
         """A page of those that belong to the object `id` of the kind `owner`."""
         return Request(self.path, (*self._list_queries[0], (owner, id), *self.paging.query(after)))
+
+    def walk_request(self, parent: str, raw: bytes | Raw, after: str | None) -> Request:
+        """A page of the children of the object `parent`, whose JSON is `raw`, after the child `after`."""
+        assert self.walk is not None
+        query: Query = ((self.walk.owner, parent),) if self.walk.owner else ()
+        if self.walk.more:
+            fields = msgspec.json.decode(raw)
+            query += tuple((name, str(fields[field])) for name, field in self.walk.more.items() if fields.get(field))
+        return Request(self.walk.path, query + self.paging.query(after), parent)
 
     def listed(self, answer: Answer) -> Listed:
         """The page that `answer` holds; raises a `StripeError` if it holds none."""
@@ -155,16 +200,38 @@ class Endpoint:
             id = msgspec.json.decode(fields["id"], type=str)
         except (msgspec.ValidationError, KeyError):
             raise answer.odd(f"{self.path} lists something without an id") from None
-        whole = {"id": id, "created": NO_TIME}
+        whole = {"id": id}
         for known in msgspec.structs.fields(self._row_type):
-            if known.name != "id" and known.name in fields:
+            if known.name != "id" and known.encode_name in fields:
                 try:
-                    whole[known.name] = msgspec.json.decode(fields[known.name], type=known.type)
+                    whole[known.name] = msgspec.json.decode(fields[known.encode_name], type=known.type)
                 except msgspec.ValidationError:
                     continue
         return self._row_type(**whole)
 
+    def page_after(self, after: str | None, answer: Answer) -> Listed:
+        """The same, of the page after an object: it must get on."""
+        listed = self.listed(answer)
+        if listed.has_more and not listed.rows:
+            raise answer.unreadable("a page without objects says that there are more")
+        if after is not None and any(row.id == after for row in listed.rows):
+            raise answer.unreadable("a page came twice")
+        return listed
+
     # ------------------------------------------------------------------ single objects
+
+    def snapshot_request(self) -> Request:
+        """The one object that is at the path."""
+        return Request(self.path, query_of({"expand": list(self.expand)}))
+
+    def snapshot(self, answer: Answer) -> Listed:
+        """The object, which may have no id, as a list of one."""
+        body, is_mended = _minified(answer)
+        try:
+            row: Any = self._row(body, answer) if "id" in fields_of(body) else self._row_type(id="")
+        except msgspec.ValidationError:
+            raise answer.odd("it is no object") from None
+        return Listed([row], [Raw(body)], False, [row.id] if is_mended else ())
 
     def object_request(self, id: str) -> Request:
         """The object by itself, with the same expansions as in the list."""
@@ -192,7 +259,7 @@ class Endpoint:
         for name in self.expand:
             if name in fields:
                 fields[name] = Raw(_as_objects(fields[name]))
-        of_rows = max((_whole(fields[name]) for name in ("created", "updated") if name in fields), default=0)
+        of_rows = max((_whole(fields[name]) for name in (self.created, "updated") if name in fields), default=0)
         fields |= {"updated": Raw(b"%d" % (at if at >= of_rows else of_rows + 1)), "is_deleted": Raw(b"true")}
         return msgspec.json.encode(fields)
 
@@ -206,7 +273,8 @@ class Endpoint:
         """A page of the nested list `name` of the object `id`, after the item `after`."""
         nested = self.nested[name]
         owner = ((nested.owner, id),) if nested.owner else ()
-        return Request(nested.path, owner + self.paging.query(after), id)
+        expanded = query_of({"expand": [f"data.{each}" for each in nested.expand]})
+        return Request(nested.path, owner + expanded + self.paging.query(after), id)
 
     def nested_page(self, answer: Answer) -> Listed:
         """The items of a nested page; a row holds the id alone."""

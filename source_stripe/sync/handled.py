@@ -1,6 +1,6 @@
 """Which events, or objects, of the newest seconds were handled: so that what is read again is not emitted again."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -53,6 +53,15 @@ class Handled:
     def _forget(self, second: int) -> None:
         if isinstance(known := self.seconds.pop(second, None), list):
             self._ids -= len(known)
+
+    @classmethod
+    def common(cls, all_: Sequence["Handled"]) -> "Handled":
+        """What was handled by all of them: of a second that they know differently, nothing."""
+        first, *others = all_
+        known = {
+            second: what for second, what in first.seconds.items() if all(each.seconds.get(second) == what for each in others)
+        }
+        return cls(known)
 
     # ------------------------------------------------------------------ in a state
 

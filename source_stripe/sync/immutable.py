@@ -1,4 +1,4 @@
-"""Streams whose objects stay as they are: read by `created`."""
+"""Objects that stay as they are: read by `created`."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from msgspec import Raw
 from source_stripe.sync.endpoint import Endpoint
 from source_stripe.sync.events import EventPass
 from source_stripe.sync.handled import Handled
-from source_stripe.sync.listing import Rest
+from source_stripe.sync.outlet import Object, Outlet, Rest
 from source_stripe.sync.parts import Part
+from source_stripe.sync.reading import Context, HistoryTaker, Reading
 from source_stripe.sync.state import BrokenState, Range, StreamState
-from source_stripe.sync.stream import Context, HistoryTaker, Stream
 
 Pair = tuple[Any, Raw]
 
 
-class ImmutableStream(Stream):
-    """A stream whose objects stay as they are: what is new is read by `created`, ten minutes of overlap besides."""
+class ImmutableReading(Reading):
+    """What stays as it is: what is new is read by `created`, ten minutes of overlap besides."""
 
-    def __init__(self, context: Context, endpoint: Endpoint, state: StreamState) -> None:
-        super().__init__(context, endpoint, state)
+    def __init__(self, context: Context, endpoint: Endpoint, state: StreamState, outlets: Sequence[Outlet]) -> None:
+        super().__init__(context, endpoint, state, outlets)
         self._taker = _NewTaker(self)
         self._events: EventPass | None = None
         self._ranges: list[tuple[int, int | None]] = [(state.start, None)]
@@ -55,22 +55,22 @@ class ImmutableStream(Stream):
 class _NewTaker(HistoryTaker):
     """Takes what the state has not read, and what is new, leaving out what the overlap brings again."""
 
-    def __init__(self, stream: ImmutableStream) -> None:
-        super().__init__(stream)
-        self.stream: ImmutableStream = stream
+    def __init__(self, reading: ImmutableReading) -> None:
+        super().__init__(reading)
+        self.reading: ImmutableReading = reading
         self.since = 0
         self.is_shared = False
         self.refusal: BrokenState | None = None
-        self._handled = Handled(stream.state.handled.seconds)
+        self._handled = Handled(reading.state.handled.seconds)
         """By earlier syncs, which the state forgets as this one goes on."""
         self._held: dict[Part, list[Pair]] = {}
         """By the part what was read of its last second, where all of the second must be known to tell what is new of it."""
         self._seen: dict[int, set[str]] = {}
 
     def fixed_top(self, hi: int) -> None:
-        stream, state = self.stream, self.stream.state
+        reading, state = self.reading, self.reading.state
         try:
-            stream.refuse_the_future(hi)
+            reading.refuse_the_future(hi)
         except BrokenState as error:
             if not self.is_shared:
                 raise
@@ -79,12 +79,12 @@ class _NewTaker(HistoryTaker):
         due = [(due, range_) for due, range_ in state.pending.items() if due <= hi]
         state.extend_to(max(state.start, self.since), hi)
         for each, range_ in due:
-            stream.settling.create_task(_SettledTaker(stream, each, range_).run())
+            reading.settling.create_task(_SettledTaker(reading, each, range_).run())
 
     def take(self, part: Part, rows: Sequence[Any], raws: Sequence[Raw]) -> Rest | None:
         if self.refusal is not None:
             return None
-        state = self.stream.state
+        state = self.reading.state
         if rows:
             state.saw(rows[0].created)
         pairs = [*self._held.pop(part, ()), *zip(rows, raws, strict=True)]
@@ -96,7 +96,7 @@ class _NewTaker(HistoryTaker):
         return self._take(pairs)
 
     def _take(self, pairs: Sequence[Pair]) -> Rest | None:
-        stream, state = self.stream, self.stream.state
+        reading, state = self.reading, self.reading.state
         near = state.window_start() if state.followed is not None else 0
         overlap: dict[int, set[str]] = {}
         for row, _ in pairs:
@@ -105,46 +105,46 @@ class _NewTaker(HistoryTaker):
         fresh = {second: self._handled.fresh(second, ids) for second, ids in overlap.items()}
         for second, ids in overlap.items():
             self._seen.setdefault(second, set()).update(ids)
-        if stream.endpoint.settles:
+        if reading.endpoint.settles:
             for due, created in _pending_of([row for row, _ in pairs]):
                 state.remember_pending(due, created)
         wanted = [
-            (row, raw, row.created)
+            Object(row, raw, row.created)
             for row, raw in pairs
             if row.created >= state.start and (row.created not in fresh or row.id in fresh[row.created])
         ]
-        return stream.emit(wanted)
+        return reading.emit(wanted)
 
     def range_read(self, lo: int, hi: int) -> None:
         if self.refusal is not None:
             return
         for second in [second for second in self._seen if lo <= second <= hi]:
-            self.stream.state.remember(second, self._seen.pop(second))
+            self.reading.state.remember(second, self._seen.pop(second))
         super().range_read(lo, hi)
 
 
 class _SettledTaker(HistoryTaker):
     """Reads a range again whose pending transactions became available, and emits those that are."""
 
-    def __init__(self, stream: ImmutableStream, due: int, range_: Range) -> None:
-        super().__init__(stream)
+    def __init__(self, reading: ImmutableReading, due: int, range_: Range) -> None:
+        super().__init__(reading)
         self._due, self._range = due, range_
         self._still_pending: list[tuple[int, int]] = []
 
     async def run(self) -> None:
         await self.list_read([self._range], open_top=False).run()
-        state = self.stream.state
+        state = self.reading.state
         if state.pending.get(self._due) == self._range:  # Else one that was due already came in meanwhile: next time.
             del state.pending[self._due]
         for due, created in self._still_pending:
             state.remember_pending(due, created)
-        self.stream.checkpoint()
+        self.reading.checkpoint()
 
     def take(self, part: Part, rows: Sequence[Any], raws: Sequence[Raw]) -> Rest | None:
         self._still_pending += _pending_of(rows)
-        state = self.stream.state
+        state = self.reading.state
         settled = [(row, raw) for row, raw in zip(rows, raws, strict=True) if row.status != "pending"]
-        return self.stream.emit([(row, raw, row.created) for row, raw in settled if row.created >= state.start])
+        return self.reading.emit([Object(row, raw, row.created) for row, raw in settled if row.created >= state.start])
 
     def range_read(self, lo: int, hi: int) -> None:
         """Nothing: the range was read before."""

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +13,8 @@ from source_stripe.api.account import Account
 from source_stripe.api.errors import StripeError
 from source_stripe.api.request import Answer, Request
 from source_stripe.sync.endpoint import Endpoint, Listed, is_time
+from source_stripe.sync.outlet import Rest
 from source_stripe.sync.parts import SPARE, Part, Parts
-
-Rest = Callable[[], Awaitable[None]]
-"""What is still to be done of a page before all of it is out."""
 
 
 class PageTaker(ABC):

@@ -1,8 +1,7 @@
 """Nested lists, whole: Stripe shows the first ten items of a list inside an object."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -11,8 +10,9 @@ from source_stripe.api.account import Account
 from source_stripe.api.errors import StripeError
 from source_stripe.api.request import Answer
 from source_stripe.sync.endpoint import Endpoint, Listed, shown_item
+from source_stripe.sync.outlet import Object, Rest
 from source_stripe.sync.output import Output
-from source_stripe.sync.page import Page, fields_of
+from source_stripe.sync.page import fields_of
 
 _MOST_INCOMPLETE = 200
 """So many objects may wait for their lists; meanwhile no more pages are asked for."""
@@ -33,7 +33,7 @@ class NestedLists:
         account: Account,
         endpoint: Endpoint,
         output: Output,
-        emit: Callable[[Page], None],
+        emit: Callable[[Object], Rest | None],
         mended: Callable[[str], None],
     ) -> None:
         self._account, self._endpoint, self._output = account, endpoint, output
@@ -49,11 +49,12 @@ class NestedLists:
         """Wait until fewer objects are incomplete than may be."""
         await self._less_full.wait()
 
-    def cut(self, row: Any, record: bytes) -> "_Incomplete | None":
+    def cut(self, object_: Object) -> "_Incomplete | None":
         """The object as one whose lists are to be read; None when they are whole."""
-        if not self._endpoint.nested or not (names := self._endpoint.cut_lists(row)):
+        if not self._endpoint.nested or not (names := self._endpoint.cut_lists(object_.row)):
             return None
-        incomplete = _Incomplete(row.id, record, names)
+        object_.raw = bytes(object_.raw)  # As it came, it would keep the whole answer in memory.
+        incomplete = _Incomplete(object_, names)
         self._count(1)
         return incomplete
 
@@ -70,9 +71,9 @@ class NestedLists:
                     group.create_task(self._read(incomplete, name))
             if not incomplete.is_gone:
                 await self._output.room()
-                self._emit(self._endpoint.writer.page_of_one(incomplete.pieces()))
-                if incomplete.is_mended:
-                    self._mended(incomplete.id)
+                incomplete.object.lists = {name: rest.pieces() for name, rest in incomplete.rests.items()}
+                if (more := self._emit(incomplete.object)) is not None:
+                    await more()
         finally:
             self._hold(incomplete, -incomplete.held)
             self._count(-1)
@@ -116,7 +117,7 @@ class NestedLists:
         except StripeError as error:
             return self._refused(incomplete, name, after, error)
         if page.mended:
-            incomplete.is_mended = True
+            self._mended(incomplete.id)
         self._hold(incomplete, rest.add(page))
         return page.has_more
 
@@ -191,45 +192,20 @@ class _Rest:
     def size(self) -> int:
         return sum(map(len, self.pages))
 
-    def pieces(self) -> Iterable[bytes | Raw]:
-        """The whole list's items, with commas between."""
-        for number, piece in enumerate((*(self.shown or ()), *self.pages)):
-            if number:
-                yield b","
-            yield piece
+    def pieces(self) -> list[bytes | Raw]:
+        """The whole list's items, in pieces of JSON to be put together with commas."""
+        return [*(self.shown or ()), *self.pages]
 
 
 class _Incomplete:
     """An object some of whose lists are still being read."""
 
-    def __init__(self, id: str, record: bytes, names: Sequence[str]) -> None:
-        self.id = id
-        self._fields = fields_of(record)
-        self._lists = {name: fields_of(self._fields[name]) for name in names}
-        self.rests = {name: _Rest(msgspec.json.decode(list_["data"], type=list[Raw])) for name, list_ in self._lists.items()}
+    def __init__(self, object_: Object, names: Sequence[str]) -> None:
+        self.object, self.id = object_, object_.row.id
+        fields = fields_of(object_.raw)
+        shown = {name: fields_of(fields[name])["data"] for name in names}
+        self.rests = {name: _Rest(msgspec.json.decode(items, type=list[Raw])) for name, items in shown.items()}
         self.held = 0
         """Bytes of the items that were read."""
         self.restarts = 0
         self.is_gone = False
-        self.is_mended = False
-
-    def pieces(self) -> Iterable[bytes | Raw]:
-        """The record's JSON, with its lists whole."""
-        yield b"{"
-        for number, (name, value) in enumerate(self._fields.items()):
-            yield (b"," if number else b"") + msgspec.json.encode(name) + b":"
-            if name not in self.rests:
-                yield value
-                continue
-            whole = self._lists[name] | {"has_more": Raw(b"false")}
-            yield b"{"
-            for place, (key, inner) in enumerate(whole.items()):
-                yield (b"," if place else b"") + msgspec.json.encode(key) + b":"
-                if key == "data":
-                    yield b"["
-                    yield from self.rests[name].pieces()
-                    yield b"]"
-                else:
-                    yield inner
-            yield b"}"
-        yield b"}"

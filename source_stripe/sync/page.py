@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import msgspec
 
+NO_TIME = -1
+"""`created` of a row whose object tells none, or something else than a whole number of seconds."""
+
 
 class Row(msgspec.Struct):
     """What the connector looks at in an object; a stream may add what it needs besides. Times are epoch seconds."""
 
     id: str
-    created: int
+    created: int = NO_TIME
     updated: int | msgspec.UnsetType | None = msgspec.UNSET
     """Stripe's own, which few kinds of object have."""
 
@@ -31,7 +34,7 @@ class PageWriter:
     The bytes are those of the ordinary path (`AirbyteMessage`, serialized by the CDK), save that nulls are kept.
     """
 
-    def __init__(self, stream: str, cursor_field: str) -> None:
+    def __init__(self, stream: str, cursor_field: str | None) -> None:
         self._stream = stream
         self._head = b'{"type":"RECORD","record":{"stream":"' + stream.encode() + b'","data":'
         self._has_updated = cursor_field == "updated"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from source_stripe.api.account import Account
 from source_stripe.sync.output import Note, Output, Shares
+from source_stripe.sync.reading import Reading
 from source_stripe.sync.stream import Stream
 
 _SECONDS_BETWEEN_LINES = 30.0
@@ -17,8 +18,11 @@ class Progress:
     With `watched`, the share that is read of each stream comes a few times a second besides.
     """
 
-    def __init__(self, streams: Sequence[Stream], account: Account, output: Output, watched: bool) -> None:
+    def __init__(
+        self, streams: Sequence[Stream], readings: Sequence[Reading], account: Account, output: Output, watched: bool
+    ) -> None:
         self._streams, self._account, self._output, self._watched = streams, account, output, watched
+        self._readings = {outlet.stream.name: reading for reading in readings for outlet in reading.outlets}
         self._began = self._last = asyncio.get_running_loop().time()
         self._last_records: dict[str, int] = {}
         self._last_requests = 0
@@ -28,7 +32,7 @@ class Progress:
         while True:
             await asyncio.sleep(_SECONDS_BETWEEN_LOOKS if self._watched else _SECONDS_BETWEEN_LINES)
             if self._watched:
-                shares = {stream.name: share for stream in self._streams if (share := stream.share) is not None}
+                shares = {name: share for name, reading in self._readings.items() if (share := reading.share) is not None}
                 self._output.put(Shares(shares))
             if asyncio.get_running_loop().time() - self._last >= _SECONDS_BETWEEN_LINES - 0.01:
                 self._report_streams()
@@ -39,13 +43,14 @@ class Progress:
         for stream in self._streams:
             pace = (stream.records - self._last_records.get(stream.name, 0)) / seconds
             if pace or stream.is_open:
+                reading = self._readings[stream.name]
                 stream.note(
                     "progress",
                     records=stream.records,
-                    share=stream.share,
+                    share=reading.share,
                     pace=pace,
-                    holding=self._account.pace.holding(stream.endpoint.path, now),
-                    state=stream.state.describe(),
+                    holding=self._account.pace.holding(reading.endpoint.path, now),
+                    state=stream.describe(),
                 )
             self._last_records[stream.name] = stream.records
         rate = (self._account.requests - self._last_requests) / seconds

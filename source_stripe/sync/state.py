@@ -1,6 +1,6 @@
 """What has been read of a stream, as its state says it."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -59,6 +59,7 @@ class StreamState:
     what is immutable, new objects) were followed; None before the first sync. `start`: objects created before it are not
     wanted. `newest`: the time of the newest event (or object) seen. `handled`: which of them were handled, of those that the
     next sync will see again.
+    `place`: how far a list that takes no `created` has been read: in which pass, and after which object; None when all was.
     `floor`: the least `updated` of records while a full read after a gap lasts. `pending`: by the time when they become
     available, the first and last `created` of balance transactions that were pending.
     """
@@ -71,6 +72,7 @@ class StreamState:
     handled: Handled = field(default_factory=Handled)
     floor: int | None = None
     pending: dict[int, Range] = field(default_factory=dict)
+    place: tuple[int, str | None] | None = None
     is_foreign: bool = False
     scope: dict[str, Any] = field(default_factory=dict)
 
@@ -121,6 +123,7 @@ class StreamState:
             Handled.load(blob.get("recent", {})),
             _whole(blob["floor"]) if "floor" in blob else None,
             {_whole(due): (_whole(first), _whole(last)) for due, first, last in blob.get("pending", [])},
+            _place(blob["place"]) if "place" in blob else None,
         )
 
     def dump(self) -> dict[str, Any]:
@@ -136,6 +139,8 @@ class StreamState:
             blob["recent"] = self.handled.dump()
         if self.floor is not None:
             blob["floor"] = self.floor
+        if self.place is not None:
+            blob["place"] = list(self.place)
         if self.pending:
             blob["pending"] = [[due, *range_] for due, range_ in sorted(self.pending.items())]
         return blob
@@ -144,6 +149,8 @@ class StreamState:
         """What is left to do, for a log line."""
         if self.followed is None:
             return "first sync, from " + (_day(self.start) if self.start else "the beginning")
+        if self.place is not None:
+            return f"a list to read on; followed to {_day(self.followed)}"
         left = f"{len(self.unread)} parts of history from {_day(self.unread[0][0])} on to read; " if self.unread else ""
         return f"{left}followed to {_day(self.followed)}"
 
@@ -172,6 +179,11 @@ class StreamState:
         self.unread = subtract(self.unread, lo, hi)
         self._end_full_read()
 
+    def list_read_to(self, place: tuple[int, str | None] | None) -> None:
+        """What a list shows up to `place` is out; None for all of it."""
+        self.place = place
+        self._end_full_read()
+
     def extend_to(self, since: int, hi: int) -> None:
         """New objects are followed to `hi`, of which those since `since` are still to be read."""
         self.unread = add(self.unread, since, hi)
@@ -187,8 +199,18 @@ class StreamState:
         self._end_full_read()
 
     def _end_full_read(self) -> None:
-        if self.floor is not None and not self.unread and (self.followed or 0) > self.floor:
+        if self.floor is not None and not self.is_interrupted and (self.followed or 0) > self.floor:
             self.floor = None
+
+    @property
+    def position(self) -> object:
+        """How far the reading is: streams of one list that are equally far are read together."""
+        return self.start, self.followed, tuple(self.unread), self.place, self.floor, self.is_foreign, tuple(self.pending.items())
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether some of what there was is still to be read."""
+        return bool(self.unread) or self.place is not None
 
     def has_gap(self, now: float) -> bool:
         """Whether events that were not followed have left Stripe's 30 days. A full read has those from its start on to go."""
@@ -213,6 +235,28 @@ class StreamState:
             self.pending[earlier] = (min(a, c), max(b, d))
 
 
+Load = Callable[[Mapping[str, Any] | None], StreamState]
+
+
+def states_of(blob: Mapping[str, Any] | None, lists: Sequence[str], load: Load) -> dict[str, StreamState]:
+    """What the state of a stream tells of each of the lists that it is read from; raises `BrokenState`."""
+    parts = (blob or {}).get("parents") if len(lists) > 1 else None
+    if parts is None:
+        return {each: load(blob) for each in lists}
+    if not isinstance(parts, Mapping):
+        raise BrokenState("it is not of the form that this connector writes")
+    return {each: load(parts.get(each)) for each in lists}
+
+
+def interrupted_states_of(blob: Mapping[str, Any] | None, lists: Sequence[str], load: Load) -> dict[str, StreamState]:
+    """The same for a full refresh: only what tells of one that was interrupted counts."""
+    try:
+        states = states_of(blob, lists, load)
+    except BrokenState:
+        return states_of(None, lists, load)
+    return states if any(state.is_interrupted for state in states.values()) else states_of(None, lists, load)
+
+
 def _day(time: int) -> str:
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
@@ -229,6 +273,13 @@ def _whole(value: Any) -> int:
     if not 0 <= number < 1 << 40:
         raise ValueError(value)
     return number
+
+
+def _place(value: Any) -> tuple[int, str | None]:
+    pass_index, after = value
+    if after is not None and not isinstance(after, str):
+        raise ValueError(after)
+    return _whole(pass_index), after
 
 
 def _ranges(values: Any) -> list[Range]:

@@ -1,102 +1,51 @@
-"""What all streams of a sync have in common: records, and a state that follows them."""
+"""A selected stream during a sync: what goes out in its name, and its state."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from msgspec import Raw
-
-from source_stripe.api.account import Account
 from source_stripe.sync.endpoint import Endpoint
-from source_stripe.sync.events import EventPass
-from source_stripe.sync.listing import ListRead, PageTaker, Rest
-from source_stripe.sync.nested import NestedLists
 from source_stripe.sync.output import Note, Output, State, Status
 from source_stripe.sync.page import Page
-from source_stripe.sync.state import BrokenState, StreamState
+from source_stripe.sync.state import StreamState
 
-_CLOCK_TOLERANCE = 600
 _MOST_NOTES = 10
 """So many objects with a broken text are named."""
+_NO_CURSOR = {"__ab_no_cursor_state_message": True}
+"""The state of a stream that is read whole each time, as Airbyte writes it."""
 
 
-@dataclass(frozen=True)
-class Context:
-    """What the streams of a sync share. `lookback` is in seconds; `checkpoint_due` tells whether a state may go out now."""
+class Stream:
+    """What goes out in the name of one stream. `states` are what has been read of it, by the stream whose list is read: its own
+    or, of children, their parents'."""
 
-    account: Account
-    output: Output
-    lookback: int
-    checkpoint_due: Callable[[str], bool]
-
-
-class Stream(ABC):
-    """One selected stream during a sync."""
-
-    def __init__(self, context: Context, endpoint: Endpoint, state: StreamState) -> None:
-        self.endpoint, self.state = endpoint, state
-        self.account, self.output, self.lookback = context.account, context.output, context.lookback
-        self._checkpoint_due = context.checkpoint_due
-        self.nested = NestedLists(self.account, endpoint, self.output, self.put_page, self.mended)
+    def __init__(
+        self, endpoint: Endpoint, states: Mapping[str, StreamState], output: Output, checkpoint_due: Callable[[str], bool]
+    ) -> None:
+        self.endpoint, self.name = endpoint, endpoint.name
+        self.states = dict(states)
         self.records = 0
         self.is_open = True
-        self.list_read: ListRead | None = None
+        self._output, self._checkpoint_due = output, checkpoint_due
         self._mended = 0
-        self._last_state = None if state.followed is None else state.dump()
+        self._last_state = self._blob()
         self._has_put_state = False
         self._records_at_state = 0
 
-    @property
-    def name(self) -> str:
-        return self.endpoint.name
-
-    @property
-    def share(self) -> float | None:
-        """The share of the history, or of what is new, that has been read; None when it can't be told."""
-        return self.list_read.share() if self.list_read is not None else None
-
-    @abstractmethod
-    def register(self, events: EventPass) -> None:
-        """Tell the pass over the events, before it begins, what is wanted of it."""
-
-    @abstractmethod
-    async def run(self) -> None:
-        """Sync. Returns with everything put out; raises what kept it from that."""
-
-    def close(self) -> None:  # noqa: B027
-        """Let go of what the stream keeps outside of this process's memory. Called once, after everything."""
-
-    # ------------------------------------------------------------------ what goes out
-
-    def emit(self, objects: Sequence[tuple[Any, bytes | Raw, int]]) -> Rest | None:
-        """Emit `objects`, each with its row and its `updated`; what is left to do where nested lists are not whole, or None."""
-        writer = self.endpoint.writer
-        records, incomplete = [], []
-        for row, raw, updated in objects:
-            record = writer.record(raw, row, updated)
-            if (cut := self.nested.cut(row, record)) is not None:
-                incomplete.append(cut)
-            else:
-                records.append(record)
-        if records:
-            self.put_page(writer.page(records))
-        return partial(self.nested.complete, incomplete) if incomplete else None
-
     def put_page(self, page: Page) -> None:
         if not self.records:
-            self.output.put(Status(self.name, "running"))
+            self._output.put(Status(self.name, "running"))
         self.records += page.count
-        self.output.put(page)
+        self._output.put(page)
 
     def note(self, name: str, **values: Any) -> None:
-        self.output.put(Note(name, self.name, values))
+        self._output.put(Note(name, self.name, values))
 
     def mended(self, id: str) -> None:
         self._mended += 1
         if self._mended <= _MOST_NOTES:
             self.note("mended", id=id)
+
+    # ------------------------------------------------------------------ state
 
     def checkpoint(self) -> None:
         """Put out the state, which covers all that was put before, when one is due and it says something new."""
@@ -108,44 +57,32 @@ class Stream(ABC):
         self._put_state(must=is_complete and not self._has_put_state)
 
     def _put_state(self, must: bool = False) -> None:
-        if self.state.followed is None:
-            return
-        blob = self.state.dump()
-        if blob != self._last_state or must:
+        blob = self._blob()
+        if blob is None and must:
+            blob = _NO_CURSOR
+        if blob is not None and (blob != self._last_state or must):
             self._last_state, self._records_at_state, self._has_put_state = blob, self.records, True
-            self.output.put(State(self.name, blob))
+            self._output.put(State(self.name, blob))
 
-    @property
-    def has_said_all(self) -> bool:
-        """Whether no record came since the last state."""
-        return self.records == self._records_at_state
+    def _blob(self) -> dict[str, Any] | None:
+        """The state as JSON; None when there is none yet, or never is."""
+        if self.endpoint.cursor_field is None or any(state.followed is None for state in self.states.values()):
+            return None
+        blobs = {parent: state.dump() for parent, state in self.states.items()}
+        if len(blobs) == 1:
+            return next(iter(blobs.values()))
+        return {"updated": min(blob["updated"] for blob in blobs.values()), "parents": blobs}
 
-    def range_read(self, lo: int, hi: int) -> None:
-        """All that was created from `lo` to `hi` is out."""
-        self.state.range_read(lo, hi)
-        self.checkpoint()
+    def repeat_state(self) -> bool:
+        """Put the state out once more, though it says nothing new, if no record came since; whether that was done."""
+        blob = self._blob()
+        if blob is None or self.records != self._records_at_state:
+            return False
+        self._output.put(State(self.name, blob))
+        return True
 
-    def refuse_the_future(self, now: int) -> None:
-        """Fail when the state lies in Stripe's future: what happens until then would be missed."""
-        if self.state.followed is not None and self.state.followed > now + _CLOCK_TOLERANCE:
-            raise BrokenState("it lies in the future")
-
-
-class HistoryTaker(PageTaker):
-    """Emits what a list shows, in ranges that the state then holds as read."""
-
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
-
-    def list_read(self, ranges: Sequence[tuple[int, int | None]], open_top: bool) -> ListRead:
-        """The reading of `ranges` of `created`, sorted, to their ends."""
-        return ListRead(self.stream.account, self.stream.endpoint, self, ranges, open_top)
-
-    async def ready(self) -> None:
-        await self.stream.nested.ready()
-
-    def mended(self, id: str) -> None:
-        self.stream.mended(id)
-
-    def range_read(self, lo: int, hi: int) -> None:
-        self.stream.range_read(lo, hi)
+    def describe(self) -> str:
+        """What is left to do, for a log line."""
+        if self.endpoint.cursor_field is None:
+            return "read whole"
+        return "; ".join(dict.fromkeys(state.describe() for state in self.states.values()))

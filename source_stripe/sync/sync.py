@@ -4,20 +4,23 @@ import asyncio
 import contextlib
 import math
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from source_stripe.api.account import Account, Watcher
 from source_stripe.api.errors import StripeError, first_of
-from source_stripe.sync.changing import ChangingStream
+from source_stripe.sync.changing import ChangingReading
 from source_stripe.sync.clock import Clock
 from source_stripe.sync.endpoint import Endpoint
 from source_stripe.sync.events import EventPass, EventsError
-from source_stripe.sync.immutable import ImmutableStream
-from source_stripe.sync.output import Failed, Item, Note, Output, State, Status
+from source_stripe.sync.immutable import ImmutableReading
+from source_stripe.sync.output import Failed, Item, Note, Output, Status
 from source_stripe.sync.progress import Progress
+from source_stripe.sync.reading import Context, Reading
+from source_stripe.sync.readings import readings_of
 from source_stripe.sync.state import StreamState
-from source_stripe.sync.stream import Context, Stream
+from source_stripe.sync.stream import Stream
 
 _TIME_TO_END = 2.0
 _MOST_SILENCE = 120.0
@@ -30,23 +33,32 @@ Connect = Callable[[Callable[[], Awaitable[None]], Watcher], Account]
 """Makes the account that is asked, with what waits for room for an answer, and who is told of trouble."""
 
 
+@dataclass(frozen=True)
+class Selected:
+    """A stream to be read: its endpoint, and what has been read of it, by the stream whose list is read: its own or, of
+    children, their parents'."""
+
+    endpoint: Endpoint
+    states: Mapping[str, StreamState]
+
+
 class Sync(Watcher):
     """Reads the selected streams into an output, each to its end: complete or failed.
 
-    `streams` are endpoints with the state to go on from, `events` is the endpoint of the account's events, selected or not.
-    `lookback` is in seconds. With `watched`, the shares that are read come a few times a second, for a person to look at.
+    `endpoint_of` tells of a stream's name its endpoint, selected or not. `lookback` is in seconds. With `watched`, the shares
+    that are read come a few times a second, for a person to look at.
     """
 
     def __init__(
         self,
         connect: Connect,
-        streams: Sequence[tuple[Endpoint, StreamState]],
-        events: Endpoint,
+        selected: Sequence[Selected],
+        endpoint_of: Callable[[str], Endpoint],
         lookback: int,
         clock: Clock,
         watched: bool = False,
     ) -> None:
-        self._connect, self._selected, self._events_endpoint = connect, streams, events
+        self._connect, self._selected, self._endpoint_of = connect, selected, endpoint_of
         self._lookback, self._clock, self._watched = lookback, clock, watched
         self._last_states: dict[str, tuple[float, int]] = {}
         self._last_limited = -math.inf
@@ -68,51 +80,61 @@ class Sync(Watcher):
     async def _read_into(self, output: Output) -> None:
         self._output = output
         account = self._connect(output.room, self)
-        events = EventPass(account, self._events_endpoint, output)
-        context = Context(account, output, self._lookback, self._is_state_due)
-        self._streams = [_KINDS[endpoint.cursor_field](context, endpoint, state) for endpoint, state in self._selected]
-        progress = Progress(self._streams, account, output, self._watched)
+        self._streams = [Stream(each.endpoint, each.states, output, self._is_state_due) for each in self._selected]
+        context = Context(account, output, self._lookback)
+        readings = readings_of(context, self._streams, self._endpoint_of)
+        progress = Progress(self._streams, readings, account, output, self._watched)
         try:
             async with asyncio.TaskGroup() as group:
                 clockwork = [group.create_task(progress.run()), group.create_task(self._keep_talking())]
-                await self._read(events)
+                await self._read(readings, EventPass(account, self._endpoint_of("events"), output))
                 for each in clockwork:
                     each.cancel()
         finally:
-            for stream in self._streams:
-                stream.close()
+            for reading in readings:
+                reading.close()
             account.close()
         progress.report()
 
-    async def _read(self, events: EventPass) -> None:
+    async def _read(self, readings: Sequence[Reading], events: EventPass) -> None:
         for stream in self._streams:
-            stream.note("begins", state=stream.state.describe())
+            stream.note("begins", state=stream.describe())
             self._output.put(Status(stream.name, "started"))
         # First those that tell the pass what they need, then those that may be served by it.
-        for stream in sorted(self._streams, key=lambda stream: isinstance(stream, ImmutableStream)):
-            stream.register(events)
+        for reading in sorted(readings, key=lambda reading: isinstance(reading, ImmutableReading)):
+            reading.register(events)
         async with asyncio.TaskGroup() as group:
-            if any(isinstance(stream, ChangingStream) for stream in self._streams):
+            if any(isinstance(reading, ChangingReading) for reading in readings):
                 group.create_task(events.run())
+            tasks = {reading: group.create_task(self._run(reading)) for reading in readings}
             for stream in self._streams:
-                group.create_task(self._read_stream(stream))
+                own = [task for reading, task in tasks.items() if stream in (outlet.stream for outlet in reading.outlets)]
+                group.create_task(self._end(stream, own))
 
-    async def _read_stream(self, stream: Stream) -> None:
-        """Read a stream to its end. What makes it fail is nobody else's."""
+    async def _run(self, reading: Reading) -> BaseException | None:
+        """Read to the end. What makes a reading fail is nobody else's."""
         error: BaseException | None = None
         try:
-            await stream.run()
+            await reading.run()
         except* Exception as group:
             error = first_of(group)
+        if isinstance(error, StripeError) and reading.endpoint.product and error.is_not_enabled:
+            reading.note("not_enabled", product=reading.endpoint.product, error=error)
+            return None
+        return error
+
+    async def _end(self, stream: Stream, readings: Sequence[asyncio.Task[BaseException | None]]) -> None:
+        errors = [error for error in await asyncio.gather(*readings) if error is not None]
         stream.is_open = False
-        stream.last_checkpoint(is_complete=error is None)
-        if error is None:
+        stream.last_checkpoint(is_complete=not errors)
+        if not errors:
             stream.note("complete", records=stream.records)
             self._output.put(Status(stream.name, "complete"))
-        elif isinstance(error, EventsError):
-            self._output.put(Failed(stream.name, error.error, self._events_endpoint.permission, stream.records))
-        else:
-            self._output.put(Failed(stream.name, error, stream.endpoint.permission, stream.records))
+            return
+        error, permission = errors[0], stream.endpoint.permission
+        if isinstance(error, EventsError):
+            error, permission = error.error, self._endpoint_of("events").permission
+        self._output.put(Failed(stream.name, error, permission, stream.records))
 
     # ------------------------------------------------------------------ what goes out besides
 
@@ -132,10 +154,7 @@ class Sync(Watcher):
                 if stream.is_open:
                     stream.checkpoint()
             if self._output.silence() >= _MOST_SILENCE:
-                known = (stream for stream in self._streams if stream.is_open and stream.state.followed is not None)
-                silent = next((stream for stream in known if stream.has_said_all), None)
-                if silent is not None:
-                    self._output.put(State(silent.name, silent.state.dump()))
+                any(stream.repeat_state() for stream in self._streams if stream.is_open)
 
     def rate_limited(self, seconds: float) -> None:
         now = asyncio.get_running_loop().time()
@@ -151,9 +170,6 @@ class Sync(Watcher):
 
     def recovered(self, endpoint: str) -> None:
         self._output.put(Note("recovered", values={"endpoint": endpoint}))
-
-
-_KINDS: dict[str, type[Stream]] = {"updated": ChangingStream, "created": ImmutableStream}
 
 
 def _run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, None], output: Output, defects: list[BaseException]) -> None:

@@ -1,0 +1,107 @@
+"""Lists that take no bound by `created`: read from top to bottom."""
+
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+
+from source_stripe.api.errors import StripeError
+from source_stripe.sync.changing import ChangingReading
+from source_stripe.sync.endpoint import Listed, is_time
+from source_stripe.sync.events import EventPass
+from source_stripe.sync.outlet import Object
+from source_stripe.sync.reading import Reading
+from source_stripe.sync.state import RETENTION
+
+
+async def pages_of(
+    reading: Reading, place: tuple[int, str | None]
+) -> AsyncIterator[tuple[Listed, tuple[int, str | None] | None]]:
+    """The pages of a list from `place` on (which pass, and the object to start after), each with the place after it; None when
+    all was read. Where the object to start after has vanished, its pass begins anew."""
+    endpoint = reading.endpoint
+    pass_index, after = place
+    while True:
+        await reading.ready()
+        request = endpoint.list_request(None, None, after, pass_index)
+        try:
+            page = await reading.account.get(request, partial(endpoint.page_after, after))
+        except StripeError as error:
+            if after is None or not error.is_missing_cursor:
+                raise
+            after = None
+            continue
+        if page.has_more:
+            after = page.rows[-1].id
+        else:
+            pass_index, after = pass_index + 1, None
+        is_end = pass_index == len(endpoint.passes)
+        yield page, None if is_end else (pass_index, after)
+        if is_end:
+            return
+
+
+class ListedReading(ChangingReading):
+    """What changes and whose list takes no `created`: the list once, resumable by its place; then what the events tell."""
+
+    def begin_history(self, now: int) -> None:
+        self.state.unread = []
+        self.state.place = (0, None)
+
+    def plan_routes(self, window: int) -> None:
+        """Nothing is listed as new; what is still to be listed may be any object."""
+        everything = [(0, 1 << 40)] if self.state.place is not None else []
+        self.index.plan(self.state.start, 1 << 40, everything)
+
+    async def read_history(self, open_top: bool, floor: int) -> None:
+        state = self.state
+        if state.place is None:
+            return
+        assert state.followed is not None
+        # No event of the objects that the list shows is older than the thirty days before.
+        least = max(floor, state.followed - RETENTION)
+        async for page, place in pages_of(self, state.place):
+            changes = self.index.find([row.id for row in page.rows])
+            if changes:
+                self.index.show(changes)
+            for row in page.rows:
+                row.created = row.created if is_time(row.created) else state.start
+            for id in page.mended:
+                self.mended(id)
+            objects = self.objects(page.rows, page.raws, changes)
+            for each in objects:
+                each.updated = max(each.updated, least)
+            if (rest := self.emit(objects)) is not None:
+                await rest()
+            state.list_read_to(place)
+            self.checkpoint()
+
+
+class SmallReading(Reading):
+    """A list that no event tells of: read whole in each sync."""
+
+    def register(self, events: EventPass) -> None:
+        """Nothing is wanted of the events."""
+
+    async def run(self) -> None:
+        async for page, _ in pages_of(self, (0, None)):
+            for id in page.mended:
+                self.mended(id)
+            start = self.state.start
+            wanted = [at for at, row in enumerate(page.rows) if not is_time(row.created) or row.created >= start]
+            if (rest := self.emit([Object(page.rows[at], page.raws[at], page.rows[at].created) for at in wanted])) is not None:
+                await rest()
+
+
+class SnapshotReading(Reading):
+    """One object, read in each sync."""
+
+    def register(self, events: EventPass) -> None:
+        """Nothing is wanted of the events."""
+
+    async def run(self) -> None:
+        found = await self.account.get(self.endpoint.snapshot_request(), self.endpoint.snapshot)
+        if (rest := self.emit(_objects(found))) is not None:
+            await rest()
+
+
+def _objects(found: Listed) -> Sequence[Object]:
+    return [Object(row, raw, row.created) for row, raw in zip(found.rows, found.raws, strict=True)]

@@ -1,0 +1,255 @@
+"""From an object that was read to the records of the streams that it belongs to: the object itself, or children of it."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from source_stripe.api.account import Account
+from source_stripe.api.errors import StripeError
+from source_stripe.sync.output import Output
+from source_stripe.sync.page import fields_of
+from source_stripe.sync.stream import Stream
+
+_MOST_WALKS = 100
+"""So many parents wait for their children's lists; meanwhile no more parents are asked for."""
+
+Rest = Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Object:
+    """An object with its `row`, its JSON and its `updated`, in epoch seconds. `lists` are nested lists that were read to their
+    ends, each as pieces of JSON with whole items, in place of what the JSON shows. `removed` are children that it had."""
+
+    row: Any
+    raw: bytes | Raw
+    updated: int
+    lists: "dict[str, list[bytes | Raw]] | None" = None
+    removed: Sequence["Removed"] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A child that an event showed and that may be gone since: its stream's name and its last known JSON."""
+
+    stream: str
+    id: str
+    payload: bytes
+
+
+class Outlet(ABC):
+    """Takes what a reading brings for one stream."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+
+    @abstractmethod
+    def put(self, objects: Sequence[Object]) -> Rest | None:
+        """Emit what is the stream's of `objects`; what is left to do until it is out, or None."""
+
+    @abstractmethod
+    def delete(self, deletions: Sequence[tuple[bytes | Raw, int]]) -> None:
+        """Emit what is the stream's of objects that were deleted, each with its last known JSON and the time."""
+
+    async def ready(self) -> None:  # noqa: B027
+        """Wait until more objects can be taken."""
+
+    def child(self, raw: bytes | Raw, parent: str, updated: int, *, is_deleted: bool = False) -> bytes:
+        """The record of a child of the object `parent`: with its id, and what is the parent's of times."""
+        endpoint = self.stream.endpoint
+        fields = fields_of(raw)
+        given = fields.get(endpoint.parent_field)
+        if given is None or not bytes(given).startswith(b'"'):
+            fields[endpoint.parent_field] = Raw(msgspec.json.encode(parent))
+        if endpoint.cursor_field == "updated":
+            fields["updated"] = Raw(b"%d" % updated)
+        if is_deleted:
+            fields["is_deleted"] = Raw(b"true")
+        return msgspec.json.encode(fields)
+
+
+class WholeOutlet(Outlet):
+    """The objects themselves, without fields that are there for others alone."""
+
+    def __init__(self, stream: Stream, hidden: Iterable[str] = ()) -> None:
+        super().__init__(stream)
+        self._hidden = frozenset(hidden)
+
+    def put(self, objects: Sequence[Object]) -> Rest | None:
+        writer = self.stream.endpoint.writer
+        if len(objects) == 1 and objects[0].lists:
+            self.stream.put_page(writer.page_of_one(self._pieces(objects[0])))
+        else:
+            self.stream.put_page(writer.page([writer.record(self._shown(each.raw), each.row, each.updated) for each in objects]))
+        return None
+
+    def _shown(self, raw: bytes | Raw) -> bytes | Raw:
+        if not self._hidden:
+            return raw
+        return msgspec.json.encode({name: value for name, value in fields_of(raw).items() if name not in self._hidden})
+
+    def _pieces(self, object_: Object) -> Iterator[bytes | Raw]:
+        """The record's JSON, with its lists whole."""
+        assert object_.lists is not None
+        record = self.stream.endpoint.writer.record(self._shown(object_.raw), object_.row, object_.updated)
+        yield b"{"
+        for number, (name, value) in enumerate(fields_of(record).items()):
+            yield (b"," if number else b"") + msgspec.json.encode(name) + b":"
+            if name in object_.lists:
+                yield from _whole_list(value, object_.lists[name])
+            else:
+                yield value
+        yield b"}"
+
+    def delete(self, deletions: Sequence[tuple[bytes | Raw, int]]) -> None:
+        endpoint = self.stream.endpoint
+        records = [endpoint.deletion(self._shown(payload), at) for payload, at in deletions]
+        self.stream.put_page(endpoint.writer.page(records))
+
+
+def _whole_list(list_: Raw, pieces: Sequence[bytes | Raw]) -> Iterator[bytes | Raw]:
+    yield b"{"
+    for number, (name, value) in enumerate((fields_of(list_) | {"has_more": Raw(b"false")}).items()):
+        yield (b"," if number else b"") + msgspec.json.encode(name) + b":"
+        if name != "data":
+            yield value
+            continue
+        yield b"["
+        for place, piece in enumerate(pieces):
+            if place:
+                yield b","
+            yield piece
+        yield b"]"
+    yield b"}"
+
+
+class ChildOutlet(Outlet):
+    """Children that are cut out of the objects: all of them, with their parent's `updated` and its id in a field of theirs."""
+
+    def __init__(self, stream: Stream, field: str) -> None:
+        super().__init__(stream)
+        self._field = field
+
+    def put(self, objects: Sequence[Object]) -> Rest | None:
+        records: list[bytes] = []
+        for object_ in objects:
+            children = {id: raw for raw in self._shown(object_) for id in self._id_of(raw)}
+            gone = [each.payload for each in object_.removed if each.stream == self.stream.name and each.id not in children]
+            records += [self.child(raw, object_.row.id, object_.updated) for raw in children.values()]
+            records += [self.child(payload, object_.row.id, object_.updated, is_deleted=True) for payload in gone]
+        if records:
+            self.stream.put_page(self.stream.endpoint.writer.page(records))
+        return None
+
+    def delete(self, deletions: Sequence[tuple[bytes | Raw, int]]) -> None:
+        records = []
+        for payload, at in deletions:
+            fields = fields_of(payload)
+            parent = msgspec.json.decode(fields.get("id", Raw(b'""')), type=str)
+            shown = [raw for raw in objects_in(fields.get(self._field)) if any(self._id_of(raw))]
+            records += [self.child(raw, parent, at, is_deleted=True) for raw in shown]
+        if records:
+            self.stream.put_page(self.stream.endpoint.writer.page(records))
+
+    def _shown(self, object_: Object) -> Iterator[Raw]:
+        if object_.lists and self._field in object_.lists:
+            for piece in object_.lists[self._field]:
+                yield from objects_in(Raw(b"[" + bytes(piece) + b"]"))
+        else:
+            yield from objects_in(fields_of(object_.raw).get(self._field))
+
+    def _id_of(self, raw: Raw) -> Iterator[str]:
+        """The id of a child that is the stream's: a list may hold several kinds of object."""
+        child = _decode_child(raw)
+        if child.object == self.stream.endpoint.object and isinstance(child.id, str):
+            yield child.id
+
+
+class _Child(msgspec.Struct):
+    id: Any = None
+    object: Any = None
+
+
+_decode_child = msgspec.json.Decoder(_Child).decode
+
+
+def objects_in(value: Raw | None) -> Iterator[Raw]:
+    """The objects in a list, in an array, or in a field that holds one; what is only an id is none."""
+    text = bytes(value or b"null").lstrip()
+    if text.startswith(b"["):
+        yield from (item for item in msgspec.json.decode(text, type=list[Raw]) if bytes(item).startswith(b"{"))
+    elif text.startswith(b"{"):
+        fields = fields_of(text)
+        if "data" in fields:
+            yield from objects_in(fields["data"])
+        else:
+            yield Raw(text)
+
+
+class WalkOutlet(Outlet):
+    """Children that have a list of their own for each object: it is read to its end."""
+
+    def __init__(self, stream: Stream, account: Account, output: Output) -> None:
+        super().__init__(stream)
+        assert stream.endpoint.walk is not None
+        self._walk, self._account, self._output = stream.endpoint.walk, account, output
+        self._waiting = 0
+        self._fewer = asyncio.Event()
+        self._fewer.set()
+
+    async def ready(self) -> None:
+        await self._fewer.wait()
+
+    def put(self, objects: Sequence[Object]) -> Rest | None:
+        parents = [each for each in objects if self._walk.leads_from(each.raw)]
+        self._count(len(parents))
+        return partial(self._walk_all, parents)
+
+    def delete(self, deletions: Sequence[tuple[bytes | Raw, int]]) -> None:
+        """Nothing is known of the children of an object that is gone."""
+
+    def _count(self, more: int) -> None:
+        self._waiting += more
+        if self._waiting >= _MOST_WALKS:
+            self._fewer.clear()
+        else:
+            self._fewer.set()
+
+    async def _walk_all(self, objects: Sequence[Object]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for object_ in objects:
+                group.create_task(self._walk_one(object_))
+
+    async def _walk_one(self, object_: Object) -> None:
+        try:
+            await self._read(object_.row.id, object_.updated, object_.raw)
+        finally:
+            self._count(-1)
+
+    async def _read(self, parent: str, updated: int, raw: bytes | Raw) -> None:
+        """Read the children of one parent, whose JSON is `raw`."""
+        endpoint = self.stream.endpoint
+        after: str | None = None
+        has_more = True
+        try:
+            while has_more:
+                page = await self._account.get(endpoint.walk_request(parent, raw, after), endpoint.listed)
+                await self._output.room()
+                self._emit(page.raws, parent, updated)
+                has_more = page.has_more and bool(page.rows)
+                after = page.rows[-1].id if page.rows else None
+        except StripeError as error:
+            if after is None and error.is_missing_object:
+                return  # The parent is gone.
+            raise
+
+    def _emit(self, raws: Sequence[Raw], parent: str, updated: int) -> None:
+        if raws:
+            writer = self.stream.endpoint.writer
+            self.stream.put_page(writer.page([self.child(raw, parent, updated) for raw in raws]))
