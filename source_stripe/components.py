@@ -225,14 +225,12 @@ class Paging:
 class NestedListExpansion:
     """A list inside an object that Stripe cuts after ten items, such as an invoice's lines: it is shown whole.
 
-    `path` is where the whole of it is: with `{id}`, or with the parameter `owner` that takes the object's id. Its items
-    have `expand` expanded.
+    `path` is where the whole of it is: with `{id}`, or with the parameter `owner` that takes the object's id.
     """
 
     field: str
     path: str
     owner: str = ""
-    expand: Sequence[str] = ()
 
 
 @dataclass(repr=False)
@@ -274,7 +272,7 @@ class StripeRetriever:
             product=self.product,
             created=self.created,
             expand=self.expand,
-            nested_lists=[NestedList(each.field, each.path, each.owner, each.expand) for each in self.nested_lists],
+            nested_lists=[NestedList(each.field, each.path, each.owner) for each in self.nested_lists],
             passes=[dict(parse_qsl(each)) for each in self.passes],
             events=self.events,
             deleted_by=self.deleted_by,

@@ -53,14 +53,12 @@ class Listed:
 class NestedList:
     """A list inside an object that Stripe cuts after ten items.
 
-    `path` is where the whole of it is: with `{id}`, or with the parameter `owner` that takes the object's id. `expand` is what
-    its items have expanded.
+    `path` is where the whole of it is: with `{id}`, or with the parameter `owner` that takes the object's id.
     """
 
     field: str
     path: str
     owner: str = ""
-    expand: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -273,8 +271,7 @@ class Endpoint:
         """A page of the nested list `name` of the object `id`, after the item `after`."""
         nested = self.nested[name]
         owner = ((nested.owner, id),) if nested.owner else ()
-        expanded = query_of({"expand": [f"data.{each}" for each in nested.expand]})
-        return Request(nested.path, owner + expanded + self.paging.query(after), id)
+        return Request(nested.path, owner + self.paging.query(after), id)
 
     def nested_page(self, answer: Answer) -> Listed:
         """The items of a nested page; a row holds the id alone."""
