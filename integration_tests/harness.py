@@ -37,7 +37,24 @@ Rows = dict[str, dict[str, Row]]
 """By the stream's name and the object's id."""
 
 MANIFEST = {each["$parameters"]["name"]: each["$parameters"] for each in load_manifest()["streams"]}
-STREAMS = tuple(MANIFEST)
+ALL_STREAMS = tuple(MANIFEST)
+STREAMS = (
+    "balance_transactions",
+    "charges",
+    "coupons",
+    "customers",
+    "disputes",
+    "events",
+    "invoices",
+    "payment_intents",
+    "payouts",
+    "plans",
+    "prices",
+    "products",
+    "refunds",
+    "subscriptions",
+)
+"""The first fourteen, which most users select."""
 NESTED = {name: tuple(each["field"] for each in entry.get("nested_lists", ())) for name, entry in MANIFEST.items()}
 """By the stream's name the lists inside its objects that Stripe cuts short."""
 IMMUTABLE = ("balance_transactions", "events")

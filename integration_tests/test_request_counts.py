@@ -12,8 +12,8 @@ import pytest
 
 from integration_tests.embedded_stripe import Account, StripeServer, made_up_account
 from integration_tests.harness import CHANGING, DAY, NOW, STREAMS, Reader, assert_holds_all, truth
-from source_stripe.sync.listing import Rest
-from source_stripe.sync.stream import Stream
+from source_stripe.sync.outlet import Rest
+from source_stripe.sync.reading import Reading
 
 QUIET = ["/v1/balance_transactions", "/v1/events"]
 
@@ -78,9 +78,9 @@ def test_a_quiet_later_sync_of_one_stream_takes_one_request(account: Account, re
 def test_a_sync_whose_only_page_is_dealt_with_slowly_asks_for_no_other(
     account: Account, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    emit = Stream.emit
+    emit = Reading.emit
 
-    def slowly(self: Stream, objects: Sequence[Any]) -> Rest:
+    def slowly(self: Reading, objects: Sequence[Any]) -> Rest:
         rest = emit(self, objects)
 
         async def later() -> None:
@@ -91,7 +91,7 @@ def test_a_sync_whose_only_page_is_dealt_with_slowly_asks_for_no_other(
         return later
 
     first = reader.sync()
-    monkeypatch.setattr(Stream, "emit", slowly)
+    monkeypatch.setattr(Reading, "emit", slowly)
     assert sorted(reader.sync(first).paths) == QUIET
 
 

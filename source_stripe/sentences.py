@@ -108,8 +108,8 @@ def of_error(error: StripeError, permission: str, rows: Rows) -> str:
     if error.is_missing_permission:
         needs = _as_rows(missing_rows(error, permission, rows))
         return (
-            f"Permission denied: the key may not read this. Set {needs} in the key's form at {KEYS_PAGE}, or leave the stream out."
-            f" {says}"
+            f"Permission denied: the key may not read this. Set {needs} in the key's form at {KEYS_PAGE}, or leave the stream"
+            f" out. {says}"
         )
     if error.limited:
         return f"Rate limit exceeded: Stripe kept refusing for too many requests. Lower `call_rate_limit`. {says}"

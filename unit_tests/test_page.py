@@ -12,12 +12,11 @@ from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.models import AirbyteMessage, AirbyteRecordMessage, Type
 
 from integration_tests.embedded_stripe import made_up_account
+from integration_tests.harness import STREAMS
 from source_stripe.messages import records_of
-from source_stripe.source import load_manifest
 from source_stripe.sync.page import Page, PageWriter, Row
 
 ACCOUNT = made_up_account(now=1_795_000_000, size=0.1)
-STREAMS = [entry["$parameters"]["name"] for entry in load_manifest()["streams"]]
 
 
 def page_of(stream: str, objects: list[bytes], updated: int = 1_795_000_000) -> Page:

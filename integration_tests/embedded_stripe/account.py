@@ -304,7 +304,7 @@ class Account:
         if kind == "plan" and made["id"] not in self.shelf("price").objects:
             self._twin("price", new_object("price", self.new_id, made["id"], created, price_of(made)), created, tell)
         if kind == "entitlements.active_entitlement" and tell:
-            self._tell_entitlements(made["_customer"], created)
+            self._tell_entitlements(made["_customer"], created, made=made)
 
     def _share(self, made: Object, amount: int, when: int, tell: bool) -> None:
         """What an object adds to the sum that its owner holds: a refund to its charge's."""
@@ -319,14 +319,20 @@ class Account:
         if self.shelf(kind).get(ident):
             self.update(kind, ident, change, None)
 
-    def _tell_entitlements(self, customer: str, when: int) -> None:
-        """An event about what a customer is entitled to: the object has no id, and holds the first ten."""
+    def _tell_entitlements(self, customer: str, when: int, made: Object | None = None, gone: Object | None = None) -> None:
+        """An event about what a customer is entitled to: the object has no id, and holds the first ten; so do its previous
+        attributes of those before one was `made`, or was `gone`."""
         held = [each for each in self.each("entitlements.active_entitlement") if each["_customer"] == customer]
-        shown = [self.view(each) for each in held]
+        before = [each for each in held if made is None or each["id"] != made["id"]] + ([gone] if gone else [])
+
+        def shown(those: list[Object]) -> Object:
+            items = [self.view(each) for each in those]
+            whole = a_list(f"/v1/customer/{customer}/entitlements", items, counted=False)
+            return whole | {"data": items[:10], "has_more": len(items) > 10}
+
         summary = {"object": "entitlements.active_entitlement_summary", "customer": customer, "livemode": self.livemode}
-        items = a_list(f"/v1/customer/{customer}/entitlements", shown, counted=False)
-        items |= {"data": shown[:10], "has_more": len(shown) > 10}
-        self._natural("entitlements.active_entitlement_summary.updated", summary | {"entitlements": items}, when)
+        told = summary | {"entitlements": shown(held)}
+        self._natural("entitlements.active_entitlement_summary.updated", told, when, {"entitlements": shown(before)})
 
     def _twin(self, kind: str, made: Object, created: int, tell: bool) -> None:
         """Stripe shows a recurring price as a plan too, and a plan as a price, under one id."""
@@ -412,7 +418,7 @@ class Account:
             for each in told_of_deletion(final) if event is NATURAL else [event] if isinstance(event, str) else []:
                 self._natural(each, final, when)
             if kind == "entitlements.active_entitlement" and event is not None:
-                self._tell_entitlements(last["_customer"], when)
+                self._tell_entitlements(last["_customer"], when, gone=last)
             twin = _TWIN.get(kind)
             if twin and id in self.shelf(twin).objects:
                 self.delete(twin, id, at=when, event=event)

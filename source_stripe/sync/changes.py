@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from source_stripe.sync.endpoint import Endpoint, is_time
 from source_stripe.sync.handled import Handled
-from source_stripe.sync.outlet import Removed, objects_in
+from source_stripe.sync.outlet import Removed, id_of_kind, objects_in
 from source_stripe.sync.page import Row, fields_of
 
 _MOST_CACHED = 1 << 20
@@ -77,10 +77,6 @@ class _Data(msgspec.Struct):
 
 class _WithData(msgspec.Struct):
     data: _Data
-
-
-class _WithId(msgspec.Struct):
-    id: str
 
 
 _decode_head = msgspec.json.Decoder(_Head).decode
@@ -191,10 +187,11 @@ class _Told:
 
 @dataclass(frozen=True)
 class Children:
-    """Objects that those of a stream hold in `field`, which are a `stream` of their own; an event of the type `deleted_by`
-    shows one that is gone."""
+    """Objects of the kind `object` that those of a stream hold in `field`, which are a `stream` of their own. Events tell of
+    those that are gone: in what the field held before or, where they are of the type `deleted_by`, as their object."""
 
     stream: str
+    object: str
     field: str
     deleted_by: str = ""
 
@@ -277,9 +274,9 @@ class ChangeIndex:
         """Remember children that the event shows as gone, or as having been there before."""
         for children in self._children:
             gone = [event.raw] if event.type == children.deleted_by and event.raw is not None else []
-            if event.previous is not None and self._is_own(event):
+            if event.previous is not None:
                 gone += objects_in(fields_of(event.previous).get(children.field))
-            rows = [(parent, children.stream, id, bytes(raw)) for raw in gone if (id := _id_in(raw))]
+            rows = [(parent, children.stream, id, bytes(raw)) for raw in gone if (id := id_of_kind(raw, children.object))]
             if rows:
                 self._write("REPLACE INTO removed VALUES (?, ?, ?, ?)", rows)
 
@@ -439,14 +436,6 @@ def _ids_at(value: Any, path: str) -> Iterator[str]:
         yield from _ids_at(value.get(first), rest)
     elif not path and (id := _id_of(value)):
         yield id
-
-
-def _id_in(raw: Raw) -> str:
-    """The id of the object that is written in `raw`, "" if it has none."""
-    try:
-        return msgspec.json.decode(raw, type=_WithId).id
-    except msgspec.ValidationError:
-        return ""
 
 
 def _id_of(value: Any) -> str | None:

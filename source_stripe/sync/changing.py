@@ -37,6 +37,12 @@ class ChangingReading(Reading):
         self._events: EventPass
         self._rereads = asyncio.Semaphore(_MOST_REREADS)
 
+    def of(self, endpoint: Endpoint, outlets: Sequence[Outlet]) -> Reading:
+        other = super().of(endpoint, outlets)
+        assert isinstance(other, ChangingReading)
+        other._rereads = asyncio.Semaphore(_MOST_REREADS)
+        return other
+
     def close(self) -> None:
         self.index.close()
 

@@ -67,7 +67,7 @@ class Walk:
 
     `more` are further parameters, each with the parent's field that it takes. Only parents whose field `having` is neither
     null nor false have children. `again` tells after which events the walk is done again, by the field of the event's object
-    that holds the parent's id.
+    that holds the parent's id; in `previous` the event tells which children the parent had.
     """
 
     path: str
@@ -75,6 +75,7 @@ class Walk:
     more: Mapping[str, str] = field(default_factory=dict)
     having: str = ""
     again: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    previous: str = ""
 
     def leads_from(self, parent: bytes | Raw) -> bool:
         """Whether the parent, in JSON, may have children."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -73,6 +73,16 @@ class Outlet(ABC):
             fields["is_deleted"] = Raw(b"true")
         return msgspec.json.encode(fields)
 
+    def emit(self, records: list[bytes]) -> None:
+        """Put out these records, if there are any."""
+        if records:
+            self.stream.put_page(self.stream.endpoint.writer.page(records))
+
+    def gone(self, parent: Object, children: Collection[str]) -> list[bytes]:
+        """The records of children that the parent had, as far as they are known, and that are not among those of these ids."""
+        gone = [each for each in parent.removed if each.stream == self.stream.name and each.id not in children]
+        return [self.child(each.payload, parent.row.id, parent.updated, is_deleted=True) for each in gone]
+
 
 class WholeOutlet(Outlet):
     """The objects themselves, without fields that are there for others alone."""
@@ -139,12 +149,10 @@ class ChildOutlet(Outlet):
     def put(self, objects: Sequence[Object]) -> Rest | None:
         records: list[bytes] = []
         for object_ in objects:
-            children = {id: raw for raw in self._shown(object_) for id in self._id_of(raw)}
-            gone = [each.payload for each in object_.removed if each.stream == self.stream.name and each.id not in children]
+            children = {id: raw for raw in self._shown(object_) if (id := id_of_kind(raw, self.stream.endpoint.object))}
             records += [self.child(raw, object_.row.id, object_.updated) for raw in children.values()]
-            records += [self.child(payload, object_.row.id, object_.updated, is_deleted=True) for payload in gone]
-        if records:
-            self.stream.put_page(self.stream.endpoint.writer.page(records))
+            records += self.gone(object_, children)
+        self.emit(records)
         return None
 
     def delete(self, deletions: Sequence[tuple[bytes | Raw, int]]) -> None:
@@ -152,10 +160,9 @@ class ChildOutlet(Outlet):
         for payload, at in deletions:
             fields = fields_of(payload)
             parent = msgspec.json.decode(fields.get("id", Raw(b'""')), type=str)
-            shown = [raw for raw in objects_in(fields.get(self._field)) if any(self._id_of(raw))]
+            shown = [raw for raw in objects_in(fields.get(self._field)) if id_of_kind(raw, self.stream.endpoint.object)]
             records += [self.child(raw, parent, at, is_deleted=True) for raw in shown]
-        if records:
-            self.stream.put_page(self.stream.endpoint.writer.page(records))
+        self.emit(records)
 
     def _shown(self, object_: Object) -> Iterator[Raw]:
         if object_.lists and self._field in object_.lists:
@@ -164,12 +171,6 @@ class ChildOutlet(Outlet):
         else:
             yield from objects_in(fields_of(object_.raw).get(self._field))
 
-    def _id_of(self, raw: Raw) -> Iterator[str]:
-        """The id of a child that is the stream's: a list may hold several kinds of object."""
-        child = _decode_child(raw)
-        if child.object == self.stream.endpoint.object and isinstance(child.id, str):
-            yield child.id
-
 
 class _Child(msgspec.Struct):
     id: Any = None
@@ -177,6 +178,15 @@ class _Child(msgspec.Struct):
 
 
 _decode_child = msgspec.json.Decoder(_Child).decode
+
+
+def id_of_kind(raw: bytes | Raw, object: str) -> str:
+    """The id of an object of that kind, "" for one of another kind, of which a list may hold several."""
+    try:
+        child = _decode_child(raw)
+    except msgspec.ValidationError:
+        return ""
+    return child.id if child.object == object and isinstance(child.id, str) else ""
 
 
 def objects_in(value: Raw | None) -> Iterator[Raw]:
@@ -228,28 +238,24 @@ class WalkOutlet(Outlet):
 
     async def _walk_one(self, object_: Object) -> None:
         try:
-            await self._read(object_.row.id, object_.updated, object_.raw)
+            await self._read(object_)
         finally:
             self._count(-1)
 
-    async def _read(self, parent: str, updated: int, raw: bytes | Raw) -> None:
-        """Read the children of one parent, whose JSON is `raw`."""
-        endpoint = self.stream.endpoint
+    async def _read(self, parent: Object) -> None:
+        endpoint, ids = self.stream.endpoint, set[str]()
         after: str | None = None
         has_more = True
         try:
             while has_more:
-                page = await self._account.get(endpoint.walk_request(parent, raw, after), endpoint.listed)
+                page = await self._account.get(endpoint.walk_request(parent.row.id, parent.raw, after), endpoint.listed)
                 await self._output.room()
-                self._emit(page.raws, parent, updated)
+                self.emit([self.child(raw, parent.row.id, parent.updated) for raw in page.raws])
+                ids |= {row.id for row in page.rows} if parent.removed else set()
                 has_more = page.has_more and bool(page.rows)
                 after = page.rows[-1].id if page.rows else None
         except StripeError as error:
             if after is None and error.is_missing_object:
                 return  # The parent is gone.
             raise
-
-    def _emit(self, raws: Sequence[Raw], parent: str, updated: int) -> None:
-        if raws:
-            writer = self.stream.endpoint.writer
-            self.stream.put_page(writer.page([self.child(raw, parent, updated) for raw in raws]))
+        self.emit(self.gone(parent, ids))

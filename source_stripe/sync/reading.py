@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -51,6 +52,13 @@ class Reading(ABC):
 
     def close(self) -> None:  # noqa: B027
         """Let go of what is kept outside of this process's memory. Called once, after everything."""
+
+    def of(self, endpoint: Endpoint, outlets: Sequence[Outlet]) -> "Reading":
+        """The same reading, as far as it is, for some of its outlets."""
+        other = copy(self)
+        other.endpoint, other.outlets = endpoint, outlets
+        other.nested = NestedLists(self.account, endpoint, self.output, other._emit_whole, other.mended)
+        return other
 
     # ------------------------------------------------------------------ what goes out
 

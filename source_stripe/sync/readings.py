@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from source_stripe.api.errors import StripeError
 from source_stripe.sync.changes import Children
 from source_stripe.sync.changing import ChangingReading
 from source_stripe.sync.endpoint import Endpoint
@@ -34,6 +35,19 @@ def _reading(context: Context, streams: Sequence[Stream], parent: Endpoint) -> R
     endpoint = with_children(parent, children)
     outlets = [_outlet(context, stream, parent, endpoint) for stream in streams]
     return _of_kind(context, endpoint, state, outlets, children)
+
+
+def without_refused(reading: Reading, error: BaseException | None, endpoint_of: Callable[[str], Endpoint]) -> Reading | None:
+    """The reading without children that need another permission than their parent, if the key lacks a permission; None if that
+    leaves nothing else."""
+    if not isinstance(error, StripeError) or not error.is_missing_permission:
+        return None
+    parent = endpoint_of(reading.endpoint.name)
+    kept = [outlet for outlet in reading.outlets if outlet.stream.endpoint.permission == parent.permission]
+    if not kept or len(kept) == len(reading.outlets):
+        return None
+    children = [outlet.stream.endpoint for outlet in kept if outlet.stream.name != parent.name]
+    return reading.of(with_children(parent, children), kept)
 
 
 def with_children(parent: Endpoint, children: Sequence[Endpoint]) -> Endpoint:
@@ -70,12 +84,15 @@ def _shown(parent: Endpoint) -> set[str]:
 def _of_kind(
     context: Context, endpoint: Endpoint, state: StreamState, outlets: Sequence[Outlet], children: Sequence[Endpoint]
 ) -> Reading:
-    cut = [Children(child.name, child.parents[endpoint.name], child.deleted_by) for child in children if child.walk is None]
+    known = [
+        Children(child.name, child.object, child.walk.previous if child.walk else child.parents[endpoint.name], child.deleted_by)
+        for child in children
+    ]
     match endpoint.kind:
         case "changing":
-            return ChangingReading(context, endpoint, state, outlets, cut)
+            return ChangingReading(context, endpoint, state, outlets, known)
         case "listed":
-            return ListedReading(context, endpoint, state, outlets, cut)
+            return ListedReading(context, endpoint, state, outlets, known)
         case "immutable":
             return ImmutableReading(context, endpoint, state, outlets)
         case "small":

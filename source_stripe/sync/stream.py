@@ -25,6 +25,7 @@ class Stream:
         self.states = dict(states)
         self.records = 0
         self.is_open = True
+        self.error: BaseException | None = None
         self._output, self._checkpoint_due = output, checkpoint_due
         self._mended = 0
         self._last_state = self._blob()

@@ -18,7 +18,7 @@ from source_stripe.sync.immutable import ImmutableReading
 from source_stripe.sync.output import Failed, Item, Note, Output, Status
 from source_stripe.sync.progress import Progress
 from source_stripe.sync.reading import Context, Reading
-from source_stripe.sync.readings import readings_of
+from source_stripe.sync.readings import readings_of, without_refused
 from source_stripe.sync.state import StreamState
 from source_stripe.sync.stream import Stream
 
@@ -111,27 +111,30 @@ class Sync(Watcher):
                 own = [task for reading, task in tasks.items() if stream in (outlet.stream for outlet in reading.outlets)]
                 group.create_task(self._end(stream, own))
 
-    async def _run(self, reading: Reading) -> BaseException | None:
-        """Read to the end. What makes a reading fail is nobody else's."""
-        error: BaseException | None = None
-        try:
-            await reading.run()
-        except* Exception as group:
-            error = first_of(group)
+    async def _run(self, reading: Reading) -> None:
+        """Read to the end. What makes a reading fail is nobody else's; nor is it its parent's what makes children fail."""
+        error = await _error_of(reading)
+        if (rest := without_refused(reading, error, self._endpoint_of)) is not None:
+            for outlet in reading.outlets:
+                if outlet not in rest.outlets:
+                    outlet.stream.error = error
+            reading, error = rest, await _error_of(rest)
         if isinstance(error, StripeError) and reading.endpoint.product and error.is_not_enabled:
             reading.note("not_enabled", product=reading.endpoint.product, error=error)
-            return None
-        return error
+        elif error is not None:
+            for outlet in reading.outlets:
+                outlet.stream.error = error
 
-    async def _end(self, stream: Stream, readings: Sequence[asyncio.Task[BaseException | None]]) -> None:
-        errors = [error for error in await asyncio.gather(*readings) if error is not None]
+    async def _end(self, stream: Stream, readings: Sequence[asyncio.Task[None]]) -> None:
+        """The stream's own end, when all its `readings` are over."""
+        await asyncio.gather(*readings)
         stream.is_open = False
-        stream.last_checkpoint(is_complete=not errors)
-        if not errors:
+        stream.last_checkpoint(is_complete=stream.error is None)
+        if stream.error is None:
             stream.note("complete", records=stream.records)
             self._output.put(Status(stream.name, "complete"))
             return
-        error, permission = errors[0], stream.endpoint.permission
+        error, permission = stream.error, stream.endpoint.permission
         if isinstance(error, EventsError):
             error, permission = error.error, self._endpoint_of("events").permission
         self._output.put(Failed(stream.name, error, permission, stream.records))
@@ -170,6 +173,15 @@ class Sync(Watcher):
 
     def recovered(self, endpoint: str) -> None:
         self._output.put(Note("recovered", values={"endpoint": endpoint}))
+
+
+async def _error_of(reading: Reading) -> BaseException | None:
+    error: BaseException | None = None
+    try:
+        await reading.run()
+    except* Exception as group:
+        error = first_of(group)
+    return error
 
 
 def _run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, None], output: Output, defects: list[BaseException]) -> None:
