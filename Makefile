@@ -114,7 +114,8 @@ papers: setup ## write docs/schema/ and what README and docs/ tell of the stream
 
 stream: setup ## add a stream: make stream PATH=/v1/tax_rates OPENAPI=path/to/openapi.json [STREAM=tax_rates]
 	@test -n "$(LIST)" -a -n "$(OPENAPI)" || { echo "say which list, and where Stripe's document is: make help" >&2; exit 2; }
-	$(BIN)/python -m tools.add_stream $(OPENAPI) $(LIST) $(if $(STREAM),--name $(STREAM))
+	$(BIN)/python -m tools.add_stream $(OPENAPI) "$(LIST)" $(if $(STREAM),--name $(STREAM))
+	@$(MAKE) papers
 
 clean: ## remove what the other targets made
 	rm -rf .venv .venv-pyairbyte .venv-tools dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -69,7 +69,7 @@ class Reference:
     def streams_for(self, stream: str, column: Column) -> list[str]:
         """The streams that the column refers to, as far as one stream alone has such objects."""
         if column.name == self.streams[stream].parent_field and (parents := self.streams[stream].parents):
-            return list(parents)
+            return [parent for parent in parents if parent in self.streams]
         return [found for target in column.targets if (found := self._stream_of(target))]
 
     def _stream_of(self, target: str) -> str | None:

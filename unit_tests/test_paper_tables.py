@@ -64,7 +64,7 @@ def test_a_streams_kind_tells_how_its_changes_and_deletions_arrive(given: Stream
     assert (kind_of(given), changes_of(given), deletions_of(given)) == told
 
 
-CHARGES = {"permission": {"row": "Charges and Refunds", "token": "charge_read"}}
+CHARGES: dict[str, Any] = {"permission": {"row": "Charges and Refunds", "token": "charge_read"}}
 
 
 def test_a_child_needs_its_parents_permission_too() -> None:
