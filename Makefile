@@ -27,7 +27,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test thorough pyairbyte-test install-test lint snapshots hooks workflows bench warehouse build image image-test \
-	image-sizes sbom lock schemas stream clean .venv-tools
+	image-sizes sbom lock schemas papers stream clean .venv-tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ help: ## list the targets
 setup: ## make .venv with the locked packages and this connector
 	@sh tools/environment.sh .venv $(MINORS) requirements-dev.lock .
 
-demo: setup ## read all 14 streams of an embedded Stripe account
+demo: setup ## read all streams of an embedded Stripe account
 	$(BIN)/python -m integration_tests.demo $(ARGS)
 
 test: setup ## run all tests but the image's and the thorough ones
@@ -103,14 +103,19 @@ lock: setup ## resolve the dependencies anew into the lock files, for every Pyth
 	$(LOCK) --no-strip-extras integration_tests/pyairbyte/requirements.in \
 		-o integration_tests/pyairbyte/requirements.lock
 
-schemas: setup ## derive schemas/ and docs/schema/ anew: make schemas OPENAPI=path/to/openapi.json
+schemas: setup ## derive schemas/ and the papers anew: make schemas OPENAPI=path/to/openapi.json
 	@test -n "$(OPENAPI)" || { echo "say which document: make schemas OPENAPI=path/to/openapi.json" >&2; exit 2; }
 	$(BIN)/python -m tools.derive_schemas $(OPENAPI)
+	@$(MAKE) papers
+
+papers: setup ## write docs/schema/ and what README and docs/ tell of the streams
 	$(BIN)/python -m tools.schema_pages
+	$(BIN)/python -m tools.papers
 
 stream: setup ## add a stream: make stream PATH=/v1/tax_rates OPENAPI=path/to/openapi.json [STREAM=tax_rates]
 	@test -n "$(LIST)" -a -n "$(OPENAPI)" || { echo "say which list, and where Stripe's document is: make help" >&2; exit 2; }
-	$(BIN)/python -m tools.add_stream $(OPENAPI) $(LIST) $(if $(STREAM),--name $(STREAM))
+	$(BIN)/python -m tools.add_stream $(OPENAPI) "$(LIST)" $(if $(STREAM),--name $(STREAM))
+	@$(MAKE) papers
 
 clean: ## remove what the other targets made
 	rm -rf .venv .venv-pyairbyte .venv-tools dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -45,6 +45,13 @@ class Document:
             raise DerivationError(f"the document has nothing at {path}")
         return self._answer(path)
 
+    def is_single(self, path: str) -> bool:
+        """Whether `path` answers with one object, and with no list."""
+        return _plain(path) in self._paths and "$ref" in self._answer(path)
+
+    def is_paged(self, path: str) -> bool:
+        return any(each["name"] == "limit" for each in self._paths[_plain(path)].get("parameters", ()))
+
     def lists(self) -> Iterator[str]:
         """The paths of all lists."""
         for path, node in self._document["paths"].items():
@@ -56,6 +63,12 @@ class Document:
         paging = {"expand", "limit", "starting_after", "ending_before"}
         parameters = self._paths[_plain(path)].get("parameters", ())
         return {each["name"]: each.get("required", False) for each in parameters if each["name"] not in paging}
+
+    def filters_of(self, path: str) -> dict[str, Node]:
+        """The same parameters, but for those in the path, with the schema of each."""
+        parameters = self._paths[_plain(path)].get("parameters", ())
+        schemas = {each["name"]: each.get("schema", {}) for each in parameters if each.get("in") != "path"}
+        return {name: schema for name, schema in schemas.items() if name in self.parameters_of(path)}
 
     def event_types(self) -> list[str]:
         """Every type of event: those that a webhook endpoint may be made for."""

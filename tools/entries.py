@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tools.document import DerivationError
+
+ROOT = Path(__file__).resolve().parent.parent
 
 # The kinds of stream, each with the cursor of its records. What has a cursor `updated` shows changes and deletions.
 CURSORS = {
@@ -27,7 +32,8 @@ class Stream:
 
     `parents` are the streams of which its objects are children, `parent_field` is the column that holds the parent's id.
     `cut_from` names, for children that are cut out of their parents' pages, each parent with the field that holds them; of
-    such a field that holds several kinds of object, those of the kind `object` are the stream's.
+    such a field that holds several kinds of object, those of the kind `object` are the stream's. `entry` are the parameters of
+    the entry, as they are.
     """
 
     name: str
@@ -40,6 +46,7 @@ class Stream:
     parent_field: str = ""
     parents: tuple[str, ...] = ()
     cut_from: tuple[tuple[Stream, str], ...] = ()
+    entry: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def changing(self) -> bool:
@@ -63,6 +70,7 @@ class Stream:
             cursor=CURSORS[kind],
             parent_field=parameters.get("parent_field", ""),
             parents=tuple(parameters.get("parents", ())),
+            entry=parameters,
         )
 
 
@@ -87,3 +95,9 @@ def streams_of(manifest: Mapping[str, Any]) -> list[Stream]:
         cut_from = tuple((streams[parent], field) for parent, field in sources.items() if field)
         streams[parameters["name"]] = replace(streams[parameters["name"]], cut_from=cut_from)
     return list(streams.values())
+
+
+def suggested_streams(root: Path = ROOT) -> list[str]:
+    """The streams that the papers name first, and that Airbyte's registry would preselect."""
+    names: list[str] = yaml.safe_load((root / "metadata.yaml").read_text(encoding="utf-8"))["data"]["suggestedStreams"]["streams"]
+    return names

@@ -1,6 +1,6 @@
 """Write `docs/schema/`: every column of every stream and what it refers to, and a diagram of each domain.
 
-    python -m tools.schema_pages            # write the pages; `make schemas` does it, too
+    python -m tools.schema_pages            # write the pages; `make papers` and `make schemas` do it, too
     python -m tools.schema_pages --check    # say which would change, exit 1 if any would
 
 Columns come from `schemas/`, and what they refer to from `tools/references.json`, which is derived with the schemas.
@@ -21,7 +21,7 @@ from tools.derive_schemas import REFERENCES, ROOT, Schema
 from tools.domains import DOMAINS, domain_of
 from tools.entries import Stream, streams_of
 
-DERIVED = "<!-- Derived by `make schemas`: what is changed here is overwritten. -->\n"
+DERIVED = "<!-- Derived by `make papers`: what is changed here is overwritten. -->\n"
 
 # How many fields of an object are named; the schema has all.
 NAMED = 8
@@ -69,7 +69,7 @@ class Reference:
     def streams_for(self, stream: str, column: Column) -> list[str]:
         """The streams that the column refers to, as far as one stream alone has such objects."""
         if column.name == self.streams[stream].parent_field and (parents := self.streams[stream].parents):
-            return list(parents)
+            return [parent for parent in parents if parent in self.streams]
         return [found for target in column.targets if (found := self._stream_of(target))]
 
     def _stream_of(self, target: str) -> str | None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tools.add_stream import TODO, entry_of, facts_of, main, with_entry, with_row
+from tools.add_stream import entry_of, main, with_domain, with_entry, without_row
 from tools.document import DerivationError, Document
+from tools.embedded_kind import kind_file
+from tools.entries import CURSORS, Stream
+from tools.list_facts import TODO, facts_of
 
 ROOT = Path(__file__).resolve().parent.parent
 STRING = {"type": "string"}
@@ -23,11 +27,14 @@ def ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def list_of(name: str, **parameters: bool) -> dict[str, Any]:
-    """An endpoint that lists the component and takes the parameters, each with whether it has to be given."""
-    answer = {"content": {"application/json": {"schema": listing(name)}}}
+def list_of(name: str, limit: bool = False, **parameters: bool) -> dict[str, Any]:
+    """An endpoint that lists the component, in pages, and takes the parameters, each with whether it has to be given."""
+    return answering(listing(name), limit=limit, **parameters)
+
+
+def answering(schema: dict[str, Any], **parameters: bool) -> dict[str, Any]:
     asked = [{"name": parameter, "required": required} for parameter, required in parameters.items()]
-    return {"get": {"parameters": asked, "responses": {"200": answer}}}
+    return {"get": {"parameters": asked, "responses": {"200": {"content": {"application/json": {"schema": schema}}}}}}
 
 
 def listing(name: str) -> dict[str, Any]:
@@ -40,11 +47,19 @@ def document(*types: str, paths: dict[str, Any], **components: dict[str, Any]) -
     return {"paths": paths, "components": {"schemas": schemas}, "x-event-types": list(types)}
 
 
-def entry(*types: str, path: str = "/v1/coins", paths: dict[str, Any], **components: dict[str, Any]) -> dict[str, Any]:
+def entry(
+    *types: str, path: str = "/v1/coins", paths: dict[str, Any], beside: list[Stream] | None = None, **components: dict[str, Any]
+) -> dict[str, Any]:
     """The entry for the list at `path`, as YAML reads it."""
-    facts = facts_of(Document(document(*types, paths=paths, **components)), path)
+    facts = facts_of(Document(document(*types, paths=paths, **components)), path, beside or [])
     loaded: list[dict[str, Any]] = yaml.safe_load(entry_of(facts))
-    return {"kind": loaded[0]["$ref"].rpartition("/")[2], **loaded[0]["$parameters"]}
+    key = {"primary_key": loaded[0]["primary_key"]} if "primary_key" in loaded[0] else {}
+    return {"kind": loaded[0]["$ref"].rpartition("/")[2], **key, **loaded[0]["$parameters"]}
+
+
+def stream(name: str, object: str, kind: str = "changing_stream", path: str = "", **given: Any) -> Stream:
+    """A stream that there is already."""
+    return Stream(name, path or f"/v1/{name}", object=object, kind=kind, cursor=CURSORS[kind], entry=given)
 
 
 def questions(*types: str, paths: dict[str, Any], **components: dict[str, Any]) -> str:
@@ -141,6 +156,78 @@ def test_a_walk_has_its_parents_id_in_its_path_and_its_parent_left_open(
     assert (found["parents"], found["parent_field"]) == ({TODO: ""}, TODO)
 
 
+def test_a_walks_parent_is_the_stream_that_the_path_or_the_parameter_names() -> None:
+    customers = [stream("customers", "customer")]
+    below = entry(
+        path="/v1/customers/{customer}/coins",
+        paths={"/v1/customers/{customer}/coins": list_of("coin", customer=True)},
+        coin=COIN,
+        beside=customers,
+    )
+    asking = entry(paths={"/v1/coins": list_of("coin", customer=True)}, coin=COIN, beside=customers)
+    assert [(found["parents"], found["parent_field"]) for found in (below, asking)] == [({"customers": ""}, "customer")] * 2
+
+
+def test_a_walk_is_done_again_after_events_of_its_own_objects_that_name_the_parent() -> None:
+    coin = {**COIN, "customer": STRING}
+    found = entry(
+        "coin.created", paths={"/v1/coins": list_of("coin", customer=True)}, coin=coin, beside=[stream("customers", "customer")]
+    )
+    assert found["walk"] == {"path": "/v1/coins", "owner": "customer", "again": {"customer": ["coin.created"]}}
+    assert "events" not in found
+
+
+def test_children_of_what_is_read_whole_are_read_whole() -> None:
+    customers = [stream("customers", "customer", "small_stream")]
+    found = entry(paths={"/v1/coins": list_of("coin", customer=True)}, coin=COIN, beside=customers)
+    assert (found["kind"], found["walk"]) == ("child_of_small_stream", {"path": "/v1/coins", "owner": "customer"})
+
+
+def test_a_list_that_a_stream_shows_inside_is_cut_out_of_it_with_its_permission() -> None:
+    allowed = {"row": "Customers", "token": "customer_read"}
+    customers = stream(
+        "customers", "customer", permission=allowed, nested_lists=[{"field": "coins", "path": "/v1/customers/{id}/coins"}]
+    )
+    path = "/v1/customers/{customer}/coins"
+    found = entry(path=path, paths={path: list_of("coin", customer=True)}, coin={**COIN, "customer": STRING}, beside=[customers])
+    assert found == {
+        "kind": "child_stream",
+        "name": "customers_coins",
+        "object": "coin",
+        "permission": allowed,
+        "parents": {"customers": "coins"},
+        "parent_field": "customer",
+    }
+
+
+def test_one_object_is_a_snapshot_whose_key_is_its_id_or_what_it_is() -> None:
+    paths = {"/v1/mint": answering(ref("mint")), "/v1/till": answering(ref("till"))}
+    till, mint = ({"object": STRING}, {"id": STRING, "object": STRING})
+    found = [entry(path=path, paths=paths, till=till, mint=mint) for path in paths]
+    assert [(each["kind"], each.get("primary_key")) for each in found] == [
+        ("snapshot_stream", None),
+        ("snapshot_stream", ["object"]),
+    ]
+
+
+def test_a_list_without_pages_is_told() -> None:
+    paths = {"/v1/coins": answering(listing("coin"))}
+    assert entry(paths=paths, coin=COIN)["kind"] == "unpaged_stream"
+
+
+def test_a_stream_of_a_part_of_stripe_has_the_product_and_the_domain_of_the_others_there() -> None:
+    cards = stream("cards", "issuing.card", path="/v1/issuing/cards", product="Issuing")
+    found = facts_of(Document(document(paths={"/v1/issuing/coins": list_of("coin")}, coin=COIN)), "/v1/issuing/coins", [cards])
+    assert (found.domain, found.parameters["product"]) == ("Issuing", "Issuing")
+    alone = facts_of(Document(document(paths=BY_CREATED, coin=COIN)), "/v1/coins", [cards])
+    assert (alone.domain, alone.parameters.get("product")) == (TODO, None)
+
+
+def test_that_no_event_tells_of_a_new_one_is_asked_about() -> None:
+    assert "no event tells of a new one" in questions("coin.melted", paths=BY_CREATED, coin=COIN)
+    assert "no event tells of a new one" not in questions("coin.created", "coin.melted", paths=BY_CREATED, coin=COIN)
+
+
 def test_a_list_of_several_kinds_of_object_is_refused() -> None:
     paths = {"/v1/coins": list_of("coin")}
     paths["/v1/coins"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["data"]["items"] = {
@@ -181,19 +268,54 @@ def test_a_name_that_is_there_is_refused() -> None:
         with_entry(MANIFEST, "notes", "")
 
 
-def test_a_row_is_added_in_alphabetical_order_with_what_is_known() -> None:
-    facts = facts_of(Document(document("coin.updated", paths=BY_CREATED, coin=COIN)), "/v1/coins")
-    table = "| stream | endpoint | cursor | permission |\n| --- | --- | --- | --- |\n| banks | | | |\n| notes | | | |\n\nText.\n"
-    row = "| coins | `/v1/coins` | `updated` | TODO |\n"
-    assert with_row(table, facts) == table.replace("| notes", f"{row}| notes")
+DOMAINS = 'DOMAINS = {\n    "Payments": """\n        charges refunds\n    """,\n}\n\n\ndef domain_of() -> str: ...\n'
 
 
-def checkout(tmp_path: Path) -> Path:
-    """A copy of what the tool writes to."""
-    for name in ("README.md", "docs", "schemas", "manifest.yaml"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, tmp_path / name)
+def test_a_stream_is_added_to_its_domain_or_to_one_that_a_person_has_to_decide_on() -> None:
+    assert with_domain(DOMAINS, "Payments", "coins") == DOMAINS.replace("charges refunds", "charges refunds coins")
+    assert with_domain(DOMAINS, TODO, "coins") == DOMAINS.replace("}", '    "TODO": """\n        coins\n    """,\n}')
+
+
+def test_a_list_that_is_a_stream_is_left_out_no_more() -> None:
+    rows = "| list | why |\n| --- | --- |\n| `/v1/coins/{coin}/uses` | none |\n| `/v1/notes` | as `/v1/coins/{coin}/uses` |\n"
+    assert without_row(rows, "/v1/coins/{id}/uses") == rows.replace("| `/v1/coins/{coin}/uses` | none |\n", "")
+
+
+def test_the_embedded_account_is_told_what_the_document_says_of_the_object() -> None:
+    bank = {**STRING, "x-expansionResources": {"oneOf": [ref("bank"), ref("deleted_bank")]}}
+    coin = {**COIN, "bank": bank, "note": {**STRING, "nullable": True}, "side": {**STRING, "enum": ["head", "tail"]}}
+    paths = {"/v1/coins": list_of("coin", created=False, active=False)}
+    paths["/v1/coins"]["get"]["parameters"][2]["schema"] = {"type": "boolean"}
+    told = Document(document("coin.created", "coin.melted", paths=paths, coin=coin))
+    assert json.loads(kind_file(told, facts_of(told, "/v1/coins"))) == {
+        "permission": [TODO, TODO],
+        "list": {"path": "/v1/coins", "stream": "coins", "takes": {"created": "range", "active": "bool"}},
+        "events": {"coin.created": {"on": "create"}, "coin.melted": {"on": "update"}},
+        "expandable": {"bank": ["bank"]},
+        "object": {
+            "id": "=id",
+            "object": "coin",
+            "created": "=created",
+            "metadata": {},
+            "bank": "=new bank",
+            "note": None,
+            "side": "head",
+        },
+    }
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A copy of what the tool and the papers are made of."""
+    for name in ("README.md", "metadata.yaml", "manifest.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("docs", "schemas", "tools", "integration_tests/embedded_stripe/kinds"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
+
+
+def run(root: Path, *command: str) -> None:
+    subprocess.run([sys.executable, "-m", *command], cwd=root, capture_output=True, check=True)
 
 
 @pytest.mark.parametrize(
@@ -201,31 +323,33 @@ def checkout(tmp_path: Path) -> Path:
     [
         ("/v1/coins", "coins", "changing_stream"),
         ("/v1/mint/stamps", "mint_stamps", "small_stream"),
-        ("/v1/coins/{coin}/uses", "coins_uses", "walk_stream"),
+        ("/v1/customers/{customer}/uses", "customers_uses", "child_stream"),
     ],
 )
-def test_streams_of_three_kinds_are_added_to_this_checkout(tmp_path: Path, path: str, name: str, kind: str) -> None:
+def test_streams_of_three_kinds_are_added_to_this_checkout(root: Path, path: str, name: str, kind: str) -> None:
     paths = {
         "/v1/coins": list_of("coin", created=False),
         "/v1/mint/stamps": list_of("stamp"),
-        "/v1/coins/{coin}/uses": list_of("use", coin=True),
+        "/v1/customers/{customer}/uses": list_of("use", customer=True),
     }
-    file = tmp_path / "spec3.json"
+    file = root / "spec3.json"
     file.write_text(json.dumps(document("coin.created", paths=paths, coin=COIN, stamp=COIN, use=COIN)), encoding="utf-8")
-    root = checkout(tmp_path)
-    assert main([str(file), path, "--root", str(root)]) == 0
+    run(root, "tools.add_stream", str(file), path)
+    for tool in ("tools.schema_pages", "tools.papers"):
+        run(root, tool)
     streams = yaml.safe_load((root / "manifest.yaml").read_text(encoding="utf-8"))["streams"]
     added = next(each for each in streams if each["$parameters"]["name"] == name)
     assert added["$ref"] == f"#/definitions/{kind}"
     assert "id" in json.loads((root / f"schemas/{name}.json").read_text(encoding="utf-8"))["properties"]
-    assert f"| {name} |" in (root / "README.md").read_text(encoding="utf-8")
-    assert f"| {name} |" in (root / "docs/stripe.md").read_text(encoding="utf-8")
+    assert name in json.loads((root / "tools/references.json").read_text(encoding="utf-8"))
+    assert f"| [{name}](schema/" in (root / "docs/streams.md").read_text(encoding="utf-8")
+    assert f"All {len(streams)} streams" in (root / "README.md").read_text(encoding="utf-8")
+    assert (root / f"integration_tests/embedded_stripe/kinds/{added['$parameters']['object']}.json").exists()
 
 
-def test_a_list_that_the_document_lacks_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "spec3.json"
+def test_a_list_that_the_document_lacks_changes_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = root / "spec3.json"
     file.write_text(json.dumps(document(paths={})), encoding="utf-8")
-    root = checkout(tmp_path)
     assert main([str(file), "/v1/coins", "--root", str(root)]) == 2
     assert "the document has no list at /v1/coins" in capsys.readouterr().err
     assert (root / "manifest.yaml").read_bytes() == (ROOT / "manifest.yaml").read_bytes()
@@ -234,9 +358,18 @@ def test_a_list_that_the_document_lacks_changes_nothing(tmp_path: Path, capsys: 
 def test_make_takes_the_list_in_the_variable_that_says_where_programs_are() -> None:
     command = ["make", "-n", "stream", "PATH=/v1/coins", "OPENAPI=spec3.json"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert ".venv/bin/python -m tools.add_stream spec3.json /v1/coins" in told
+    assert '.venv/bin/python -m tools.add_stream spec3.json "/v1/coins"' in told
+    assert ".venv/bin/python -m tools.papers" in told
 
 
-@pytest.mark.parametrize("file", ["manifest.yaml", "README.md", "docs/stripe.md"])
+FILES = ["manifest.yaml", "README.md", "tools/domains.py", *(str(file.relative_to(ROOT)) for file in ROOT.glob("docs/*.md"))]
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_nothing_is_left_for_a_person_to_decide(file: str) -> None:
     assert TODO not in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_nothing_is_left_to_decide_in_what_the_embedded_account_knows() -> None:
+    kinds = (ROOT / "integration_tests/embedded_stripe/kinds").glob("*.json")
+    assert [file.name for file in kinds if TODO in file.read_text(encoding="utf-8")] == []

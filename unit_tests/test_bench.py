@@ -38,7 +38,7 @@ def test_a_run_is_measured_with_its_code() -> None:
     assert took.cpu > 0.01
 
 
-def test_the_stock_manifest_has_all_streams_and_no_component_of_ours() -> None:
+def test_the_stock_manifest_has_the_suggested_streams_and_no_component_of_ours() -> None:
     manifest = stock_manifest(load_manifest())
     assert len(manifest["streams"]) == 14
     assert "source_stripe" not in str(manifest)

@@ -59,7 +59,7 @@ def test_suggested_streams_exist() -> None:
 
 def test_only_the_host_that_the_manifest_names_is_allowed() -> None:
     manifest = yaml.safe_load((ROOT / "manifest.yaml").read_text())
-    assert "'https://api.stripe.com'" in manifest["definitions"]["stream"]["retriever"]["$parameters"]["url_base"]
+    assert "'https://api.stripe.com'" in manifest["definitions"]["retriever"]["$parameters"]["url_base"]
     assert DATA["allowedHosts"]["hosts"] == ["api.stripe.com"]
 
 

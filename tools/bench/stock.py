@@ -1,36 +1,38 @@
-"""The same streams through the CDK's own parts: `python -m tools.bench.stock read --config … --catalog …`.
+"""The suggested streams through the CDK's own parts: `python -m tools.bench.stock read --config … --catalog …`.
 
-The manifest is the connector's; in place of its two components stand the CDK's requester, retriever, selector and paginator,
-and its `AddFields` and normalization, as manifests usually use them.
+The manifest is the connector's; in place of its components stand the CDK's requester, retriever, selector and paginator, and its
+`AddFields` and normalization, as manifests usually use them. What the CDK has no parts for, other kinds of stream, is left out.
 """
 
 import sys
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 from airbyte_cdk.entrypoint import AirbyteEntrypoint, launch
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import ConcurrentDeclarativeSource
 
 from source_stripe.source import load_manifest, resources
+from tools.entries import suggested_streams
 
 
 def stock_manifest(manifest: dict[str, Any]) -> dict[str, Any]:
-    """`manifest` without any custom component."""
-    kinds = {name: manifest["definitions"][name] for name in ("immutable_stream", "changing_stream")}
-    definitions = manifest["definitions"]
+    """`manifest` with the suggested streams alone, without any custom component."""
+    names = suggested_streams()
+    entries = [entry for entry in manifest["streams"] if entry["$parameters"]["name"] in names]
     return {
         "version": manifest["version"],
         "type": "DeclarativeSource",
-        "streams": [_stream(entry, kinds, definitions) for entry in manifest["streams"]],
+        "streams": [_stream(entry, manifest["definitions"]) for entry in entries],
         "check": manifest["check"],
         "concurrency_level": manifest["concurrency_level"],
         "spec": {key: value for key, value in manifest["spec"].items() if key != "config_normalization_rules"},
     }
 
 
-def _stream(entry: dict[str, Any], kinds: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def _stream(entry: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     given = entry["$parameters"]
-    cursor_field = kinds[entry["$ref"].rpartition("/")[2]]["incremental_sync"]["cursor_field"]
+    cursor_field = definitions[entry["$ref"].rpartition("/")[2]]["incremental_sync"]["cursor_field"]
     stream = {
         "type": "DeclarativeStream",
         "name": given["name"],
@@ -50,8 +52,8 @@ def _stream(entry: dict[str, Any], kinds: dict[str, Any], definitions: dict[str,
 
 def _retriever(given: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     requester = definitions["requester"]
-    base = definitions["stream"]["retriever"]["$parameters"]["url_base"].removeprefix("{{ ").removesuffix(" }}")
-    parameters = dict((given.get("passes") or [{}])[0])
+    base = definitions["retriever"]["$parameters"]["url_base"].removeprefix("{{ ").removesuffix(" }}")
+    parameters = dict(parse_qsl(given.get("passes", [""])[0]))
     if given.get("expand"):
         parameters["expand[]"] = "{{ " + repr([f"data.{name}" for name in given["expand"]]) + " }}"
     return {
