@@ -59,6 +59,17 @@ def test_an_account_may_have_no_time(platform: Account, server: StripeServer) ->
     assert [(each["id"], "created" in each) for each in listed] == [("acct_undated", False), ("acct_dated", True)]
 
 
+@pytest.mark.parametrize(("found", "expected"), [(True, ["acct_undated", "acct_dated"]), (False, ["acct_dated"])])
+def test_a_range_of_times_finds_an_account_without_a_time_or_not(
+    platform: Account, server: StripeServer, found: bool, expected: list[str]
+) -> None:
+    platform.undated_in_ranges = found
+    platform.connect("acct_dated", at=NOW - 2)
+    platform.connect("acct_undated", at=NOW - 1, dated=False)
+    assert ids(server, f"/v1/accounts?created[gte]={NOW - 9}") == expected
+    assert ids(server, "/v1/accounts") == ["acct_undated", "acct_dated"]
+
+
 def test_a_connected_account_shows_its_own_objects_and_says_so(platform: Account, server: StripeServer) -> None:
     platform.create("coupon", {"id": "SAME", "percent_off": 5.0})
     platform.connect("acct_1").create("coupon", {"id": "SAME", "percent_off": 50.0})

@@ -74,6 +74,7 @@ class Account:
         self.default_version = PINNED_VERSION
         self.prices_default = "active"
         self.legacy_refund_events = False
+        self.undated_in_ranges = True  # whether a range of times finds an account that shows no `created`
         self.pending_webhooks = 0  # in how many endpoints each new event is still awaited
         self.payout_contents: dict[str, set[str]] = {}  # payout -> the balance transactions it paid out
         self.lock = RLock()

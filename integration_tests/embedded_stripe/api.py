@@ -272,8 +272,11 @@ def _found_on_shelf(call: Call, collection: Collection, given: Parameters, keep:
     if cursor:
         at = _cursor(account, kind, cursor, "starting_after" if forwards else "ending_before", keep)
         after, before = (max(after, at), before) if oldest_first else (after, min(before, at))
+    dated_only = kind == "account" and "created" in given.ranges and not account.undated_in_ranges
     found: list[str | int] = []
     for place in shelf.walk(after, before, oldest_first=oldest_first):
+        if dated_only and "created" not in shelf.at(place):
+            continue
         is_visible = kind != "event" or account.is_visible(shelf.id_at(place))
         if is_visible and (keep.everything or keep.match(shelf.at(place))):
             found.append(place)

@@ -12,7 +12,7 @@ from .made_up import small_shop
 if TYPE_CHECKING:
     from .server import StripeServer
 
-_SETTINGS = ("default_version", "prices_default", "legacy_refund_events", "pending_webhooks")
+_SETTINGS = ("default_version", "prices_default", "legacy_refund_events", "pending_webhooks", "undated_in_ranges")
 _OF_ACCOUNT = {
     *("advance", "connect", "connect_many", "deauthorize", "disable", "enable"),
     *("bulk", "create", "delete", "emit", "listed", "odd", "update"),
