@@ -1,7 +1,7 @@
 """Nested lists, whole: Stripe shows the first ten items of a list inside an object."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -206,7 +206,7 @@ class _Incomplete:
         self.id = id
         self._fields = fields_of(record)
         self._lists = {name: fields_of(self._fields[name]) for name in names}
-        self.rests = {name: _Rest(msgspec.json.decode(list_["data"], type=list[Raw])) for name, list_ in self._lists.items()}
+        self.rests = {name: _Rest(_shown(list_)) for name, list_ in self._lists.items()}
         self.held = 0
         """Bytes of the items that were read."""
         self.restarts = 0
@@ -221,7 +221,7 @@ class _Incomplete:
             if name not in self.rests:
                 yield value
                 continue
-            whole = self._lists[name] | {"has_more": Raw(b"false")}
+            whole = {"data": Raw(b"[]")} | self._lists[name] | {"has_more": Raw(b"false")}
             yield b"{"
             for place, (key, inner) in enumerate(whole.items()):
                 yield (b"," if place else b"") + msgspec.json.encode(key) + b":"
@@ -233,3 +233,14 @@ class _Incomplete:
                     yield inner
             yield b"}"
         yield b"}"
+
+
+def _shown(list_: Mapping[str, Raw]) -> list[Raw] | None:
+    """The items inside an object; None if they can't be used: the list is then read from its beginning."""
+    try:
+        items: list[Raw] = msgspec.json.decode(list_.get("data", b""), type=list[Raw])
+        for item in items:
+            shown_item(item)
+    except (msgspec.DecodeError, StripeError):
+        return None
+    return items

@@ -11,13 +11,12 @@ from msgspec import Raw
 from source_stripe.api.account import Account
 from source_stripe.sync.endpoint import Endpoint
 from source_stripe.sync.events import EventPass
-from source_stripe.sync.listing import ListRead, PageTaker, Rest
+from source_stripe.sync.listing import CLOCK_TOLERANCE, ListRead, PageTaker, Rest
 from source_stripe.sync.nested import NestedLists
 from source_stripe.sync.output import Note, Output, State, Status
 from source_stripe.sync.page import Page
 from source_stripe.sync.state import BrokenState, StreamState
 
-_CLOCK_TOLERANCE = 600
 _MOST_NOTES = 10
 """So many objects with a broken text are named."""
 
@@ -127,7 +126,7 @@ class Stream(ABC):
 
     def refuse_the_future(self, now: int) -> None:
         """Fail when the state lies in Stripe's future: what happens until then would be missed."""
-        if self.state.followed is not None and self.state.followed > now + _CLOCK_TOLERANCE:
+        if self.state.followed is not None and self.state.followed > now + CLOCK_TOLERANCE:
             raise BrokenState("it lies in the future")
 
 
