@@ -12,27 +12,68 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from integration_tests.embedded_stripe import Account, Fault, StripeServer
-from integration_tests.embedded_stripe.account import PRODUCTS
+from integration_tests.embedded_stripe import PRODUCTS, Account, Fault, StripeServer
 from integration_tests.harness import ALL_STREAMS, DAY, NOW, Reader
 from integration_tests.whole_account import ENDPOINTS, FULL_REFRESH_ONLY, Warehouse
 
 Step = tuple[str, int, int]
 
 # Kinds that are made by themselves, those that an event tells of when they change, and those that are deleted.
-MADE = """
-    billing.credit_grant billing.meter billing_portal.configuration checkout.session climate.order credit_note customer
-    early file forwarding.request invoiceitem issuing.card issuing.authorization payment_link promotion_code quote
-    reporting.report_run scheduled_query_run setup_intent shipping_rate subscription subscription_schedule tax_rate
-    terminal.location test_helpers.test_clock topup transfer treasury.financial_account webhook_endpoint
-""".replace("early", "radar.early_fraud_warning").split()
-EDITED = """
-    billing.credit_grant billing.meter billing_portal.configuration checkout.session climate.order credit_note customer
-    financial_connections.account issuing.card issuing.authorization payment_link promotion_code setup_intent
-    subscription subscription_schedule tax_rate test_helpers.test_clock transfer treasury.financial_account
-    radar.early_fraud_warning identity.verification_session
-""".split()
-DELETED = "customer invoiceitem test_helpers.test_clock webhook_endpoint terminal.location coupon".split()
+MADE = [
+    "billing.credit_grant",
+    "billing.meter",
+    "billing_portal.configuration",
+    "checkout.session",
+    "climate.order",
+    "credit_note",
+    "customer",
+    "radar.early_fraud_warning",
+    "file",
+    "forwarding.request",
+    "invoiceitem",
+    "issuing.card",
+    "issuing.authorization",
+    "payment_link",
+    "promotion_code",
+    "quote",
+    "reporting.report_run",
+    "scheduled_query_run",
+    "setup_intent",
+    "shipping_rate",
+    "subscription",
+    "subscription_schedule",
+    "tax_rate",
+    "terminal.location",
+    "test_helpers.test_clock",
+    "topup",
+    "transfer",
+    "treasury.financial_account",
+    "webhook_endpoint",
+]
+EDITED = [
+    "billing.credit_grant",
+    "billing.meter",
+    "billing_portal.configuration",
+    "checkout.session",
+    "climate.order",
+    "credit_note",
+    "customer",
+    "financial_connections.account",
+    "issuing.card",
+    "issuing.authorization",
+    "payment_link",
+    "promotion_code",
+    "setup_intent",
+    "subscription",
+    "subscription_schedule",
+    "tax_rate",
+    "test_helpers.test_clock",
+    "transfer",
+    "treasury.financial_account",
+    "radar.early_fraud_warning",
+    "identity.verification_session",
+]
+DELETED = ["customer", "invoiceitem", "test_helpers.test_clock", "webhook_endpoint", "terminal.location", "coupon"]
 CHILDREN = {
     "card": ("customer", "customer"),
     "bank_account": ("customer", "customer"),

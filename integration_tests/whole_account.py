@@ -57,8 +57,12 @@ class Truth:
 
     def _whole(self, stream: str, row: Row, *more: str) -> Row:
         """The object with its cut lists whole."""
-        lists = {each["field"]: each for name in (stream, *ENDPOINTS) for each in MANIFEST[name].get("nested_lists", ())
-                 if name == stream or (each["field"] in more and stream in ENDPOINTS[name].parents)}
+        lists = {
+            each["field"]: each
+            for name in (stream, *ENDPOINTS)
+            for each in MANIFEST[name].get("nested_lists", ())
+            if name == stream or (each["field"] in more and stream in ENDPOINTS[name].parents)
+        }
         for field, nested in lists.items():
             if (row.get(field) or {}).get("has_more"):
                 owner = {nested["owner"]: row["id"]} if nested.get("owner") else {}

@@ -116,7 +116,10 @@ class Messages:
 def records_of(page: Page) -> Iterator[AirbyteMessage]:
     """The records of a page as ordinary messages, for a reader in this process."""
     for line in page.lines.splitlines():
-        record = msgspec.json.decode(line)["record"]
+        try:
+            record = msgspec.json.decode(line)["record"]
+        except msgspec.ValidationError:  # A number beyond all that a float can be.
+            record = msgspec.json.Decoder(float_hook=float).decode(line)["record"]
         yield AirbyteMessage(type=Type.RECORD, record=AirbyteRecordMessage(**record))
 
 

@@ -139,7 +139,8 @@ def _put(shown: Object, place: str, value: Any) -> None:
     if not rest:
         shown[name] = value
     else:
-        shown[name] = dict(shown.get(name) or {})
+        inner = shown.get(name)
+        shown[name] = dict(inner) if isinstance(inner, dict) else {}
         _put(shown[name], rest, value)
 
 

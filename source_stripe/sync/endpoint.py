@@ -9,9 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from source_stripe.api.request import Answer, Query, Request, query_of
-from source_stripe.sync.page import NO_TIME, PageWriter, Row, fields_of
-
-_END_OF_TIME = 1 << 40
+from source_stripe.sync.page import END_OF_TIME, NO_TIME, Id, PageWriter, Row, fields_of
 
 _HALF_A_PAIR = re.compile(rb"\\(?:(u[dD][89abAB]..)(\\u[dD][c-fC-F]..)?|(u[dD][c-fC-F]..)|.)", re.DOTALL)
 """An escape in JSON: the first half of a surrogate pair, with its second or without, a second half alone, or any other."""
@@ -25,14 +23,14 @@ class _List(msgspec.Struct):
 
 
 class _Object(msgspec.Struct):
-    id: str
+    id: Id
     deleted: bool = False
 
 
 class _NestedHead(msgspec.Struct):
-    """A list inside an object, as far as it tells whether it is whole."""
+    """A list inside an object, as far as it tells whether it is whole: not unless it says so."""
 
-    has_more: bool = False
+    has_more: Raw = Raw(b"")
 
 
 _decode_list = msgspec.json.Decoder(_List).decode
@@ -196,10 +194,10 @@ class Endpoint:
         """The row of an object one of whose fields is not what it should be: that counts as missing, save the id."""
         try:
             fields = fields_of(raw)
-            id = msgspec.json.decode(fields["id"], type=str)
+            id: str = msgspec.json.decode(fields["id"], type=Id)
         except (msgspec.ValidationError, KeyError):
             raise answer.odd(f"{self.path} lists something without an id") from None
-        whole = {"id": id}
+        whole = {"id": id} | ({"updated": None} if "updated" in fields else {})
         for known in msgspec.structs.fields(self._row_type):
             if known.name != "id" and known.encode_name in fields:
                 try:
@@ -258,15 +256,15 @@ class Endpoint:
         for name in self.expand:
             if name in fields:
                 fields[name] = Raw(_as_objects(fields[name]))
-        of_rows = max((_whole(fields[name]) for name in (self.created, "updated") if name in fields), default=0)
+        of_rows = max((_time(fields[name]) for name in (self.created, "updated") if name in fields), default=0)
         fields |= {"updated": Raw(b"%d" % (at if at >= of_rows else of_rows + 1)), "is_deleted": Raw(b"true")}
         return msgspec.json.encode(fields)
 
     # ------------------------------------------------------------------ nested lists
 
     def cut_lists(self, row: Any) -> list[str]:
-        """The names of the lists in `row` that Stripe cut short."""
-        return [name for name in self.nested if (head := getattr(row, name)) is not None and head.has_more]
+        """The names of the lists in `row` that Stripe cut short, or that don't tell."""
+        return [name for name in self.nested if (head := getattr(row, name)) and bytes(head.has_more) != b"false"]
 
     def nested_request(self, name: str, id: str, after: str | None) -> Request:
         """A page of the nested list `name` of the object `id`, after the item `after`."""
@@ -283,8 +281,8 @@ class Endpoint:
 
 
 def is_time(created: int) -> bool:
-    """Whether a number can be a time in epoch seconds."""
-    return 0 <= created < _END_OF_TIME
+    """Whether a number can be a time in epoch seconds; 0 stands for none."""
+    return 0 < created < END_OF_TIME
 
 
 def shown_item(raw: Raw, answer: Answer | None = None) -> _Object:
@@ -351,9 +349,10 @@ def _as_objects(values: Raw) -> bytes:
     return msgspec.json.encode([{"id": item} if bytes(item).startswith(b'"') else item for item in items])
 
 
-def _whole(value: Raw) -> int:
-    """The whole number that is written in `value`, 0 if none is."""
+def _time(value: Raw) -> int:
+    """The time that is written in `value`, 0 if none is."""
     try:
-        return msgspec.json.decode(value, type=int)
+        time = msgspec.json.decode(value, type=int)
     except msgspec.ValidationError:
         return 0
+    return time if is_time(time) else 0

@@ -12,7 +12,7 @@ from source_stripe.api.errors import StripeError, first_of
 from source_stripe.api.request import Answer
 from source_stripe.sync.changes import ChangeIndex, EventDecoder, NoRoomError, object_of
 from source_stripe.sync.endpoint import Endpoint
-from source_stripe.sync.listing import ListRead, PageTaker
+from source_stripe.sync.listing import ListRead, PageTaker, top_of
 from source_stripe.sync.outlet import Rest
 from source_stripe.sync.output import Note, Output
 from source_stripe.sync.parts import Part
@@ -133,7 +133,7 @@ class EventPass(PageTaker):
 
     async def _read_newest(self, types: Sequence[str]) -> None:
         page = await self._account.get(self._endpoint.list_request(None, None, None, types=types), self._endpoint.listed)
-        self.fixed_top(max([self._account.stripe_now(), *(row.created for row in page.rows[:1])]))
+        self.fixed_top(top_of(page.rows, self._account.stripe_now()))
         self._tell(page.rows, page.raws)
 
     def fixed_top(self, hi: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from source_stripe.sync.endpoint import Endpoint
+from source_stripe.sync.endpoint import Endpoint, is_time
 from source_stripe.sync.events import EventPass
 from source_stripe.sync.handled import Handled
 from source_stripe.sync.outlet import Object, Outlet, Rest
@@ -152,4 +152,5 @@ class _SettledTaker(HistoryTaker):
 
 def _pending_of(rows: Sequence[Any]) -> list[tuple[int, int]]:
     """When the pending ones become available, at the earliest as they are created, and when they were created."""
-    return [(max(row.available_on, row.created), row.created) for row in rows if row.status == "pending"]
+    pending = [row for row in rows if row.status == "pending"]
+    return [(max(row.available_on if is_time(row.available_on) else 0, row.created), row.created) for row in pending]

@@ -1,10 +1,10 @@
 """Reading a list in a range of `created`, by as many requests at a time as help."""
 
 import asyncio
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from msgspec import Raw
@@ -15,6 +15,15 @@ from source_stripe.api.request import Answer, Request
 from source_stripe.sync.endpoint import Endpoint, Listed, is_time
 from source_stripe.sync.outlet import Rest
 from source_stripe.sync.parts import SPARE, Part, Parts
+
+CLOCK_TOLERANCE = 600
+"""Seconds that one clock may run ahead of another."""
+
+
+def top_of(rows: Sequence[Any], now: int) -> int:
+    """Stripe's time `now`, or that of the newest of `rows` if it is a little later: what lies far ahead tells no time."""
+    newest: int = rows[0].created if rows else now
+    return newest if now < newest <= now + CLOCK_TOLERANCE else now
 
 
 class PageTaker(ABC):
@@ -161,7 +170,7 @@ class ListRead:
         while True:
             try:
                 return await self._account.get(
-                    self._request(part, place), lambda answer: self._checked(part, place, answer), first=place.is_restart
+                    self._request(part, place), partial(self._checked, part, place, part.lo), first=place.is_restart
                 )
             except StripeError as error:
                 if not self._can_do_without_cursor(part, place, error):
@@ -183,30 +192,30 @@ class ListRead:
             self._taker.aged_out(part.at)
         return True
 
-    def _checked(self, part: Part, place: _Place, answer: Answer) -> Listed:
-        """The page, unless it would make the reading go round in circles or end early."""
+    def _checked(self, part: Part, place: _Place, lo: int, answer: Answer) -> Listed:
+        """The page of what was created from `lo` on, unless it would make the reading go round in circles or end early."""
         listed = self._endpoint.listed(answer)
         if listed.has_more and not listed.rows:
             raise answer.unreadable("a page without objects says that there are more")
-        at = math.inf if part.at is None else part.at
-        if place.after is not None and any(row.id == place.after or row.created > at for row in listed.rows):
+        times = [row.created for row in listed.rows if is_time(row.created) and row.created >= lo]
+        comes_earlier = len(times) > 1 and part.at is not None and min(times) > part.at  # One alone is an odd time.
+        if place.after is not None and (comes_earlier or any(row.id == place.after for row in listed.rows)):
             raise answer.unreadable("a page came twice")
-        self._fill_times(part, listed)
+        if len(times) < len(listed.rows):
+            self._fill_times(part, listed, times)
         return listed
 
-    def _fill_times(self, part: Part, listed: Listed) -> None:
-        """An object that tells no time is taken to be of the same second as the one before it in the list."""
-        if all(is_time(row.created) for row in listed.rows):
-            return
-        times = (*(row.created for row in listed.rows if is_time(row.created)), part.at, part.hi, self._account.stripe_now())
-        known = next(time for time in times if time is not None)
+    def _fill_times(self, part: Part, listed: Listed, times: Sequence[int]) -> None:
+        """An object that tells no time, or one before all that was asked for, is taken to be of the same second as the one before
+        it in the list."""
+        known = next(time for time in (*times, part.at, part.hi, self._account.stripe_now()) if time is not None)
+        told = set(times)
         for row in listed.rows:
-            row.created = known if not is_time(row.created) else row.created
-            known = row.created
+            row.created = known = row.created if row.created in told else known
 
     def _fix_top(self, part: Part, listed: Listed) -> None:
         if part.hi is None:
-            now = max([self._account.stripe_now(), *(row.created for row in listed.rows[:1])])
+            now = top_of(listed.rows, self._account.stripe_now())
             part.hi = max(now, part.lo)
             self._taker.fixed_top(now)
 

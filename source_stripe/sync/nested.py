@@ -1,7 +1,7 @@
 """Nested lists, whole: Stripe shows the first ten items of a list inside an object."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -203,9 +203,19 @@ class _Incomplete:
     def __init__(self, object_: Object, names: Sequence[str]) -> None:
         self.object, self.id = object_, object_.row.id
         fields = fields_of(object_.raw)
-        shown = {name: fields_of(fields[name])["data"] for name in names}
-        self.rests = {name: _Rest(msgspec.json.decode(items, type=list[Raw])) for name, items in shown.items()}
+        self.rests = {name: _Rest(_shown(fields_of(fields[name]))) for name in names}
         self.held = 0
         """Bytes of the items that were read."""
         self.restarts = 0
         self.is_gone = False
+
+
+def _shown(list_: Mapping[str, Raw]) -> list[Raw] | None:
+    """The items inside an object; None if they can't be used: the list is then read from its beginning."""
+    try:
+        items: list[Raw] = msgspec.json.decode(list_.get("data", b""), type=list[Raw])
+        for item in items:
+            shown_item(item)
+    except (msgspec.DecodeError, StripeError):
+        return None
+    return items

@@ -125,7 +125,7 @@ class WholeOutlet(Outlet):
 
 def _whole_list(list_: Raw, pieces: Sequence[bytes | Raw]) -> Iterator[bytes | Raw]:
     yield b"{"
-    for number, (name, value) in enumerate((fields_of(list_) | {"has_more": Raw(b"false")}).items()):
+    for number, (name, value) in enumerate(({"data": Raw(b"[]")} | fields_of(list_) | {"has_more": Raw(b"false")}).items()):
         yield (b"," if number else b"") + msgspec.json.encode(name) + b":"
         if name != "data":
             yield value

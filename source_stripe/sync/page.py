@@ -3,20 +3,25 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 
 NO_TIME = -1
 """`created` of a row whose object tells none, or something else than a whole number of seconds."""
+END_OF_TIME = 1 << 40
+"""No time in epoch seconds is as great."""
+
+Id = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class Row(msgspec.Struct):
     """What the connector looks at in an object; a stream may add what it needs besides. Times are epoch seconds."""
 
-    id: str
+    id: Id
     created: int = NO_TIME
     updated: int | msgspec.UnsetType | None = msgspec.UNSET
-    """Stripe's own, which few kinds of object have."""
+    """Stripe's own, which few kinds of object have; None where it is something else than a whole number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,8 @@ class PageWriter:
             return bytes(raw)
         if row.updated is msgspec.UNSET:
             return b"".join((memoryview(raw)[:-1], b',"updated":%d}' % updated))
-        fields = fields_of(raw)
-        fields["updated"] = msgspec.Raw(b"%d" % max(updated, row.updated or 0))
+        fields, own = fields_of(raw), row.updated or 0
+        fields["updated"] = msgspec.Raw(b"%d" % (own if updated < own < END_OF_TIME else updated))
         return msgspec.json.encode(fields)
 
 

@@ -10,13 +10,11 @@ from typing import Any
 from source_stripe.api.account import Account
 from source_stripe.sync.endpoint import Endpoint
 from source_stripe.sync.events import EventPass
-from source_stripe.sync.listing import ListRead, PageTaker
+from source_stripe.sync.listing import CLOCK_TOLERANCE, ListRead, PageTaker
 from source_stripe.sync.nested import NestedLists
 from source_stripe.sync.outlet import Object, Outlet, Rest
 from source_stripe.sync.output import Output
 from source_stripe.sync.state import BrokenState, StreamState
-
-_CLOCK_TOLERANCE = 600
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ class Reading(ABC):
 
     def refuse_the_future(self, now: int) -> None:
         """Fail when the state lies in Stripe's future: what happens until then would be missed."""
-        if self.state.followed is not None and self.state.followed > now + _CLOCK_TOLERANCE:
+        if self.state.followed is not None and self.state.followed > now + CLOCK_TOLERANCE:
             raise BrokenState("it lies in the future")
 
 

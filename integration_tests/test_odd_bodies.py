@@ -1,0 +1,214 @@
+"""What becomes of bodies that are JSON of an unusual shape, an example each. `test_any_bodies.py` has anything stand anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from integration_tests.embedded_stripe import Account, Fault, StripeServer
+from integration_tests.harness import DAY, NOW, STREAMS, Reader, Result, assert_holds_all, truth
+
+HALF_AN_EMOJI = rb'"thanks \ud83d"'
+
+
+@pytest.fixture
+def reader(server: StripeServer) -> Reader:
+    return Reader(server)
+
+
+def customers(account: Account, count: int = 3) -> list[str]:
+    """The ids of as many new customers of long ago, the newest first."""
+    made = [account.create("customer", {}, at=NOW - 300 * DAY + number)["id"] for number in range(count)]
+    return made[::-1]
+
+
+def assert_is_read(result: Result, ids: list[str], stream: str = "customers") -> None:
+    """All of these arrived, at the first try."""
+    assert (result.ids(stream), result.errors) == (ids, {})
+    assert len(set(map(str, result.requests))) == len(result.requests)
+
+
+# ---------------------------------------------------------------------- texts
+
+
+@pytest.mark.parametrize(("raw", "text"), [(HALF_AN_EMOJI, "thanks \ufffd"), (b'"caf\xe9"', "caf\ufffd")])
+def test_a_text_that_is_cut_inside_a_character_has_a_mark_in_that_place(
+    account: Account, reader: Reader, caplog: pytest.LogCaptureFixture, raw: bytes, text: str
+) -> None:
+    ids = customers(account)
+    account.odd("customer", ids[1], {"description": raw})
+    result = reader.sync(streams=["customers"])
+    assert_is_read(result, ids)
+    assert [row["description"] for row in result.of("customers")] == [None, text, None]
+    assert caplog.text.count(f"customers: {ids[1]} has a text that was broken inside a character: U+FFFD") == 1
+
+
+def test_of_very_many_broken_texts_ten_are_named(account: Account, reader: Reader, caplog: pytest.LogCaptureFixture) -> None:
+    ids = customers(account, 30)
+    for id in ids:
+        account.odd("customer", id, {"description": HALF_AN_EMOJI})
+    assert_is_read(reader.sync(streams=["customers"]), ids)
+    assert caplog.text.count("has a text that was broken") == 10
+
+
+def test_a_broken_text_inside_an_event_stops_nobody(account: Account, reader: Reader) -> None:
+    id = customers(account)[0]
+    first = reader.sync()
+    account.update("customer", id, {"name": "Renamed"})
+    account.odd("event", account.objects("event")[0]["id"], {"data.object.name": HALF_AN_EMOJI})
+    second = reader.sync(first)
+    assert (second.complete, second.errors) == (set(STREAMS), {})
+    assert [row["name"] for row in second.of("customers")] == ["Renamed"]
+
+
+# ---------------------------------------------------------------------- times
+
+
+@pytest.mark.parametrize("created", [None, "null", "0", "-5", '"yesterday"', "1e400", "9" * 30, "1795000000000000"])
+def test_an_object_without_a_time_counts_as_made_with_the_one_before_it(
+    account: Account, server: StripeServer, created: str | None
+) -> None:
+    ids = customers(account, 9)
+    for id in ids[1:3]:  # One of them ends a page.
+        account.odd("customer", id, {"created": created})
+    result = Reader(server, page_size=3).sync(streams=["customers"])
+    assert sorted(result.ids("customers")) == sorted(ids)
+    assert [row["updated"] for row in result.of("customers") if row["id"] in ids[1:3]] == [NOW - 300 * DAY + 8] * 2
+
+
+@pytest.mark.parametrize("created", [NOW + 365 * DAY, NOW - 900 * DAY])
+def test_a_time_out_of_its_order_ends_no_list_early(account: Account, server: StripeServer, created: int) -> None:
+    ids = customers(account, 12)
+    for id in (ids[0], ids[5], ids[7]):
+        account.odd("customer", id, {"created": str(created)})
+    reader = Reader(server, page_size=3, start_date="2024-11-18T00:00:00Z")
+    first = reader.sync(streams=["customers"])
+    account.advance(3600)
+    account.update("customer", ids[-1], {"name": "Renamed"})
+    second = reader.sync(first, ["customers"])
+    assert (sorted(set(first.ids("customers"))), second.ids("customers")) == (sorted(ids), [ids[-1]])
+    assert first.errors | second.errors == {}
+
+
+def test_an_event_of_a_far_future_leaves_a_state_that_can_be_gone_on_from(account: Account, reader: Reader) -> None:
+    id = customers(account)[0]
+    first = reader.sync()
+    account.update("customer", id, {"name": "One"})
+    account.odd("event", account.objects("event")[0]["id"], {"created": str(NOW + 365 * DAY)})
+    second = reader.sync(first)
+    account.advance(3600)
+    account.update("customer", id, {"name": "Two"})
+    third = reader.sync(second)
+    assert [row["name"] for row in second.of("customers") + third.of("customers")] == ["One", "Two"]
+    assert third.errors == {}
+
+
+@pytest.mark.parametrize("updated", ["null", '"soon"', "-1", "9" * 30, "[]"])
+def test_an_own_updated_that_is_no_time_is_replaced(account: Account, reader: Reader, updated: str) -> None:
+    id = account.create("product", at=NOW - 300 * DAY)["id"]
+    account.odd("product", id, {"updated": updated})
+    (row,) = reader.sync(streams=["products"]).of("products")
+    assert row["updated"] == NOW - 300 * DAY
+
+
+@pytest.mark.parametrize("available_on", [None, "null", '"soon"', "9" * 30])
+def test_a_pending_transaction_that_tells_no_day_arrives_when_it_is_available(
+    account: Account, reader: Reader, available_on: str | None
+) -> None:
+    id = account.create("balance_transaction", {"available_on": NOW + DAY})["id"]
+    account.odd("balance_transaction", id, {"available_on": available_on})
+    first = reader.sync()
+    account.advance(2 * DAY)
+    second = reader.sync(first)
+    assert [row["status"] for row in first.of("balance_transactions")] == ["pending"]
+    assert [row["status"] for row in second.of("balance_transactions")] == ["available"]
+
+
+# ---------------------------------------------------------------------- lists inside objects
+
+
+@pytest.mark.parametrize("lines", ["[]", "null", '"none"', None])
+def test_a_nested_list_that_is_none_stays_as_it_is(account: Account, reader: Reader, lines: str | None) -> None:
+    ids = [account.create("invoice", at=NOW - DAY - number)["id"] for number in range(3)]
+    account.odd("invoice", ids[1], {"lines": lines})
+    assert_is_read(reader.sync(streams=["invoices"]), ids, "invoices")
+
+
+@pytest.mark.parametrize(
+    "odd", [{"lines.has_more": "null"}, {"lines.has_more": None}, {"lines.data": "null"}, {"lines.data": '[{"id": null}]'}]
+)
+def test_a_nested_list_that_tells_too_little_is_read_whole(account: Account, reader: Reader, odd: dict[str, str | None]) -> None:
+    id = account.create("invoice", {"lines": 25}, at=NOW - DAY)["id"]
+    account.odd("invoice", id, odd)
+    result = reader.sync(streams=["invoices"])
+    assert_holds_all([result], truth(account, ["invoices"]))
+
+
+# ---------------------------------------------------------------------- events
+
+
+@pytest.mark.parametrize("data", [None, "null", "{}", '{"object": null}', '{"object": []}', '{"object": {"id": 7}}', "[]"])
+def test_an_event_that_shows_no_object_stops_nobody(
+    account: Account, reader: Reader, caplog: pytest.LogCaptureFixture, data: str | None
+) -> None:
+    ids = customers(account)
+    first = reader.sync()
+    account.update("customer", ids[0], {"name": "Renamed"})
+    event = account.emit("customer.updated", ids[1])["id"]
+    account.odd("event", event, {"data": data})
+    second = reader.sync(first)
+    assert (second.complete, second.ids("customers")) == (set(STREAMS), [ids[0]])
+    assert (f"the event {event} (customer.updated) shows no object" in caplog.text) == (data != '{"object": {"id": 7}}')
+
+
+def test_an_event_of_a_type_that_no_stream_reads_is_not_looked_at(
+    account: Account, reader: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = reader.sync()
+    event = account.emit("account.updated", {"object": "account"})["id"]
+    account.odd("event", event, {"data": "{}"})
+    second = reader.sync(first)
+    assert (second.complete, second.ids("events")) == (set(STREAMS), [event])
+    assert "shows no object" not in caplog.text
+
+
+# ---------------------------------------------------------------------- what can't be worked around
+
+
+@pytest.mark.parametrize("id", ["null", '""', "7", None])
+def test_an_object_without_an_id_fails_its_stream_at_once(account: Account, reader: Reader, id: str | None) -> None:
+    odd = customers(account)[1]
+    coupon = account.create("coupon", at=NOW - DAY)["id"]
+    account.odd("customer", odd, {"id": id})
+    result = reader.sync(streams=["coupons", "customers"])
+    assert (result.ids("coupons"), result.lists("customers")) == ([coupon], 1)
+    assert "a shape that can't be read: /v1/customers lists something without an id" in result.errors["customers"]
+    assert result.kinds == {"customers": "FailureType.system_error"}
+
+
+@pytest.mark.parametrize("data", ["null", "{}", '"none"', "7"])
+def test_a_list_that_is_none_fails_its_stream_at_once(account: Account, server: StripeServer, data: str) -> None:
+    server.fault(Fault("odd_value", path="^/v1/customers", of="data", raw=data, times=None))
+    result = Reader(server).sync(streams=["coupons", "customers"])
+    assert (result.complete, result.lists("customers")) == ({"coupons"}, 1)
+    assert "a shape that can't be read: it is no list of objects" in result.errors["customers"]
+
+
+def test_a_list_that_does_not_tell_whether_it_goes_on_does_so_after_a_full_page(account: Account, server: StripeServer) -> None:
+    ids = customers(account, 7)
+    server.fault(Fault("odd_value", path="^/v1/customers", of="has_more", raw="null", times=None))
+    result = Reader(server, page_size=3).sync(streams=["customers"])
+    assert (result.ids("customers"), result.errors) == (ids, {})
+
+
+# ---------------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize("number", ["0.10", "-0.0", "1e400", "9" * 40, "1.0"])
+def test_a_number_in_this_process_is_what_python_makes_of_it(account: Account, reader: Reader, number: str) -> None:
+    (id,) = customers(account, 1)
+    account.odd("customer", id, {"balance": number})
+    (row,) = reader.sync(streams=["customers"]).of("customers")
+    expected: Any = int(number) if number.isdigit() else float(number)
+    assert row["balance"] == expected
