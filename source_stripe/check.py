@@ -41,15 +41,13 @@ def verdict(refused: dict[str, StripeError], endpoints: Sequence[Endpoint], rows
     permissions = {endpoint.name: endpoint.permission for endpoint in endpoints}
     for name, error in refused.items():
         if not error.is_missing_permission:
-            is_trouble = error.retryable and not error.limited
-            message = sentences.not_reachable(error) if is_trouble else sentences.of_error(error, permissions[name], rows)
-            return AirbyteConnectionStatus(status=Status.FAILED, message=message)
+            return AirbyteConnectionStatus(status=Status.FAILED, message=sentences.of_question(error, permissions[name], rows))
     needs = {name: sentences.missing_rows(error, permissions[name], rows) for name, error in refused.items()}
     if len(refused) == len(endpoints):
         message = sentences.nothing_readable(needs.values(), next(iter(refused.values())))
         return AirbyteConnectionStatus(status=Status.FAILED, message=message)
     if refused:
         warning = sentences.not_everything_readable(needs, "events" in refused)
-        logger.warning(warning)
+        logger.warning(warning, extra={"is_verdict": True})
         return AirbyteConnectionStatus(status=Status.SUCCEEDED, message=warning)
     return AirbyteConnectionStatus(status=Status.SUCCEEDED)
