@@ -14,6 +14,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,51 +57,55 @@ class Command:
     def __init__(self, folder: Path, server: StripeServer) -> None:
         self.server = server
         self.folder = folder
-        self.key(server.secret_key)
+        self.configure({})
         streams = [
             {"stream": each.stream.__dict__, "sync_mode": "incremental", "destination_sync_mode": "append"}
             for each in catalog(STREAMS).streams
         ]
         (folder / "catalog.json").write_text(json.dumps({"streams": streams}, default=lambda mode: mode.value))
 
-    def key(self, key: str) -> None:
-        config = {"secret_key": key, "api_base": self.server.url, "call_rate_limit": 1000}
+    def configure(self, options: dict[str, Any]) -> None:
+        config = {"secret_key": self.server.secret_key, "api_base": self.server.url, "call_rate_limit": 1000} | options
         (self.folder / "config.json").write_text(json.dumps(config))
 
-    def start(self, *arguments: str, shared: bool = False) -> Running:
-        """Standard output is a pipe or, `shared`, the terminal too."""
+    def start(self, *arguments: str, **terminal: Any) -> Running:
         given = ["--config", "config.json", *(("--catalog", "catalog.json") if arguments[0] == "read" else ())]
-        return Running([sys.executable, str(ROOT / "main.py"), *arguments, *given], self.folder, shared)
+        return Running([sys.executable, str(ROOT / "main.py"), *arguments, *given], self.folder, **terminal)
 
-    def run(self, *arguments: str, shared: bool = False) -> Ended:
-        return self.start(*arguments, shared=shared).end()
+    def run(self, *arguments: str, **terminal: Any) -> Ended:
+        return self.start(*arguments, **terminal).end()
 
 
 class Running:
-    """A process whose standard error is a terminal of 40 lines that is looked at all the time."""
+    """A process whose standard error is a terminal of 40 lines that is looked at all the time. Standard output is a pipe, or
+    the terminal too, or is written into a `file`."""
 
-    def __init__(self, command: list[str], folder: Path, shared: bool) -> None:
+    def __init__(
+        self, command: list[str], folder: Path, shared: bool = False, file: str = "", width: int = 120, term: str = "xterm"
+    ) -> None:
         self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-        environment = {**os.environ, "TERM": "xterm-256color"}
-        output = theirs if shared else subprocess.PIPE
-        self.process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=theirs, env=environment)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+        # pytest-xdist has a width of its own.
+        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")} | {"TERM": term}
+        with (folder / (file or os.devnull)).open("ab") as opened:
+            output = opened if file else theirs if shared else subprocess.PIPE
+            self.process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=theirs, env=environment)
         os.close(theirs)
-        self._shown: list[bytes] = []
+        self.shown = b""
         self._watcher = threading.Thread(target=self._watch)
         self._watcher.start()
 
     def _watch(self) -> None:
         with contextlib.suppress(OSError):  # Raised when the terminal's last user has gone.
             while piece := os.read(self._ours, 65536):
-                self._shown.append(piece)
+                self.shown += piece
 
     def end(self) -> Ended:
         with self.process:
             written = self.process.stdout.read() if self.process.stdout else b""
         self._watcher.join()
         os.close(self._ours)
-        return Ended(self.process.returncode, b"".join(self._shown).decode(), written)
+        return Ended(self.process.returncode, self.shown.decode(), written)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +128,7 @@ def test_check_gives_its_verdict_on_the_terminal(command: Command) -> None:
 
 
 def test_a_wrong_key_is_told_with_its_fix(command: Command) -> None:
-    command.key("pk_test_1234567890")
+    command.configure({"secret_key": "pk_test_1234567890"})
     assert command.run("check").text.startswith("✗ This is a publishable key (pk_...), made for browsers")
 
 
@@ -168,6 +173,68 @@ def test_messages_on_the_same_terminal_are_not_torn_by_a_display(command: Comman
     told = command.run("read", shared=True)
     assert CURSOR_UP not in told.shown
     assert "14 of 14 streams complete" in told.text
+
+
+def test_a_narrow_terminal_is_not_overrun(command: Command) -> None:
+    told = command.run("read", width=60)
+    assert max(len(line) for line in told.text.splitlines() if "streams complete" not in line) <= 60
+    assert re.search(r"customers +\d+ +complete", told.last_line_of("customers"))
+
+
+def test_a_terminal_that_knows_no_control_sequences_gets_none(command: Command) -> None:
+    command.configure({"secret_key": "rk_test_1234567890"})
+    told = command.run("read", term="dumb")
+    assert "\x1b" not in told.shown
+    assert "0 of 14 streams complete" in told.text
+
+
+def test_a_reason_why_many_streams_fail_is_told_once_and_at_the_end(command: Command) -> None:
+    command.configure({"secret_key": "rk_test_1234567890"})
+    assert command.run("read").text.count("Stripe does not know the key") == 2
+
+
+def test_the_end_tells_requests_and_where_the_states_are(command: Command) -> None:
+    command.server.clear_requests()
+    told = command.run("read", file="messages.jsonl")
+    assert f" s, with {len(command.server.requests)} requests\n" in told.text
+    assert told.text.endswith("To go on from here: --state messages.jsonl >> messages.jsonl\n")
+
+
+def test_what_the_end_tells_goes_on(command: Command) -> None:
+    command.run("read", file="messages.jsonl")
+    command.server.clear_requests()
+    assert "14 of 14 streams complete: 0 records" in command.run("read", "--state", "messages.jsonl", file="messages.jsonl").text
+    assert len(command.server.requests) == 2
+
+
+def test_an_interrupted_read_tells_what_is_kept_and_how_to_go_on(command: Command) -> None:
+    command.server.latency = 0.5
+    (command.folder / "earlier.jsonl").write_text("[]")
+    running = command.start("read", "--state", "earlier.jsonl", file="messages.jsonl")
+    while b'"STATE"' not in (command.folder / "messages.jsonl").read_bytes():
+        time.sleep(0.05)
+    running.process.send_signal(signal.SIGINT)
+    kept = "What was read is kept. To go on from here: --state earlier.jsonl --state messages.jsonl >> messages.jsonl"
+    assert kept in running.end().text
+
+
+def test_a_network_that_is_down_is_told_at_once_with_its_cause(command: Command) -> None:
+    command.configure({"api_base": "https://stripe.invalid"})
+    running = command.start("read")
+    while b"again: stripe.invalid could not be reached: its name can't be resolved" not in running.shown:
+        assert running.process.poll() is None
+        time.sleep(0.05)
+    running.process.send_signal(signal.SIGTERM)
+    told = running.end()
+    assert told.text.count("! Stripe can't be read now, and is tried again for 11 minutes. stripe.invalid could not") == 1
+
+
+def test_a_mistyped_option_is_told_of_in_a_check_that_succeeds(command: Command) -> None:
+    command.configure({"start_dat": "2024-01-01"})
+    assert command.run("check").text == (
+        "! The config has an option `start_dat`, which does not exist and has no effect. Did you mean `start_date`?\n"
+        "✓ The key works, and may read every stream.\n"
+    )
 
 
 def test_without_a_terminal_nothing_is_shown(command: Command) -> None:

@@ -85,7 +85,7 @@ def verdict(
     if not refused:
         return AirbyteConnectionStatus(status=Status.SUCCEEDED)
     warning = sentences.not_everything_readable(needs, others, len(endpoints), rows, is_test)
-    logger.warning(warning)
+    logger.warning(warning, extra={"is_verdict": True})
     return AirbyteConnectionStatus(status=Status.SUCCEEDED, message=warning)
 
 
@@ -99,10 +99,5 @@ def _is_fatal(error: StripeError) -> bool:
 def _failed(
     error: StripeError, permission: str, rows: sentences.Rows, needs: Mapping[str, Sequence[str]]
 ) -> AirbyteConnectionStatus:
-    if needs:
-        message = sentences.nothing_readable(needs.values(), error)
-    elif error.retryable and not error.limited:
-        message = sentences.not_reachable(error)
-    else:
-        message = sentences.of_error(error, permission, rows)
+    message = sentences.nothing_readable(needs.values(), error) if needs else sentences.of_question(error, permission, rows)
     return AirbyteConnectionStatus(status=Status.FAILED, message=message)

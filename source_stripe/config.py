@@ -1,5 +1,6 @@
 """The user's options: what they may be, and what they mean."""
 
+import difflib
 import logging
 import re
 from collections.abc import Mapping, MutableMapping
@@ -22,6 +23,9 @@ logger = logging.getLogger("airbyte")
 _INJECTED_PREFIX = "__injected"
 _MOST_DAYS_OF_LOOKBACK = 29
 """Stripe keeps events for 30 days: https://docs.stripe.com/api/events."""
+
+_OF_AIRBYTES = ("client_secret", "slice_range", "api_retention_streams")
+"""Options of Airbyte's own connector that the spec does not have: one is the key, the others have no effect."""
 
 
 def config_error(message: str) -> AirbyteTracedException:
@@ -106,6 +110,15 @@ def check_options(config: Mapping[str, Any], specification: Mapping[str, Any]) -
         raise config_error(sentences.wrong_option(option, specification["properties"][option]))
     _check_date(config.get("start_date"))
     _check_address(config.get("api_base", ""))
+
+
+def warn_of_unknown(config: Mapping[str, Any], specification: Mapping[str, Any]) -> None:
+    """Warn of options that are likely mistyped: they have no effect. What begins with `_` is a host's own or a comment."""
+    known = [*specification["properties"], *_OF_AIRBYTES]
+    for name in config:
+        if name not in known and not name.startswith("_"):
+            shown = name if refusal(name) else "that is a key"  # Not if the key was put into the wrong place.
+            logger.warning(sentences.unknown_option(shown, difflib.get_close_matches(name, known, n=1)))
 
 
 def _check_date(text: str | None) -> None:

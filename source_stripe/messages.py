@@ -29,6 +29,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from airbyte_protocol_dataclasses.models.airbyte_protocol import AirbyteStreamStatusRateLimitedReason
 
 from source_stripe import sentences
+from source_stripe.api.account import Watcher
 from source_stripe.api.errors import StripeError
 from source_stripe.config import config_error
 from source_stripe.sync.changes import NoRoomError
@@ -46,11 +47,51 @@ _STATUSES = {
 _GRAVEST_FIRST = (FailureType.system_error, FailureType.transient_error, FailureType.config_error)
 
 
+class Notes:
+    """Writes notes into the log. That Stripe can't be reached is told once, with its cause, and not for each endpoint."""
+
+    def __init__(self) -> None:
+        self._unreached: dict[str, str] = {}
+        """By the endpoint why it could not be reached."""
+
+    def log(self, note: Note) -> None:
+        values = dict(note.values)
+        if note.name == "failing" and not values["error"].status:
+            is_known = values["error"].message in self._unreached.values()
+            self._unreached[values["endpoint"]] = values["error"].message
+            if is_known:
+                return
+            values["endpoint"] = "Stripe"
+        elif note.name == "recovered" and (cause := self._unreached.pop(values["endpoint"], None)):
+            if cause in self._unreached.values():
+                return
+            values["endpoint"] = "Stripe"
+        elif note.name == "progress" and self._unreached:
+            values["holding"] = next(iter(self._unreached.values()))
+        logger.log(*sentences.of_note(note.name, note.stream, values))
+
+
+class Trouble(Watcher):
+    """Tells the log at once of what is tried again."""
+
+    def __init__(self) -> None:
+        self._notes = Notes()
+
+    def rate_limited(self, seconds: float) -> None:
+        """Nothing: it passes within seconds."""
+
+    def failing(self, endpoint: str, error: StripeError, seconds: float) -> None:
+        self._notes.log(Note("failing", values={"endpoint": endpoint, "error": error, "seconds": seconds}))
+
+    def recovered(self, endpoint: str) -> None:
+        self._notes.log(Note("recovered", values={"endpoint": endpoint}))
+
+
 class Messages:
     """Turns the items of a sync of so many streams into messages, and its notes into lines of the log.
 
-    Pages and shares stay what they are: `records_of` has a page's messages. Denials are reported last: by the first error the
-    platform decides whether to try again. At the end an error is raised when a stream failed.
+    Pages, shares and notes stay what they are: `records_of` has a page's messages. Denials are reported last: by the first error
+    the platform decides whether to try again. At the end an error is raised when a stream failed.
     """
 
     def __init__(self, streams: int, rows: sentences.Rows) -> None:
@@ -58,8 +99,9 @@ class Messages:
         self._errors: dict[str, AirbyteTracedException] = {}
         self._records: Counter[str] = Counter()
         self._last_estimate = time.monotonic()
+        self._notes = Notes()
 
-    def of(self, items: Iterable[Item]) -> Iterator[Page | Shares | AirbyteMessage]:
+    def of(self, items: Iterable[Item]) -> Iterator[Page | Shares | Note | AirbyteMessage]:
         for item in items:
             match item:
                 case Page():
@@ -75,7 +117,8 @@ class Messages:
                     yield item
                     yield from self._estimates(item)
                 case Note():
-                    logger.log(*sentences.of_note(item.name, item.stream, item.values))
+                    self._notes.log(item)
+                    yield item
         for stream, error in self._errors.items():
             if error.failure_type == FailureType.config_error:
                 yield error_message(error, StreamDescriptor(name=stream))
@@ -84,7 +127,8 @@ class Messages:
 
     def _failed(self, item: Failed) -> Iterator[AirbyteMessage]:
         error = self._errors[item.stream] = traced(item.error, item.stream, item.permission, self._rows)
-        logger.error(f"{item.stream}: failed after {item.records:,} records. {error.message}")
+        text = f"{item.stream}: failed after {item.records:,} records. {error.message}"
+        logger.error(text, extra={"reason": sentences.own_words(str(error.message))})
         if error.failure_type != FailureType.config_error:
             yield error_message(error, StreamDescriptor(name=item.stream))
         yield as_airbyte_message(StreamDescriptor(name=item.stream), AirbyteStreamStatus.INCOMPLETE)

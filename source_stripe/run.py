@@ -1,4 +1,4 @@
-"""The command: `source-stripe spec|check|discover|read`."""
+"""The command: `source-stripe spec|check|discover|catalog|estimate|read`."""
 
 import argparse
 import contextlib
@@ -20,11 +20,15 @@ from airbyte_cdk.models import AirbyteMessage, ConfiguredAirbyteCatalog, Failure
 from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_stripe import sentences, stdout
+from source_stripe import catalog, sentences, stdout
+from source_stripe.arguments import parse
 from source_stripe.messages import error_message
 from source_stripe.source import YieldingDeclarativeSource
 from source_stripe.sync.output import Page
 from source_stripe.terminal import Terminal
+
+_OF_THE_PROTOCOL = ("spec", "check", "discover", "read")
+"""Commands whose messages, errors and logs Airbyte takes from standard output; those of the others are for a person."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGE = 2 << 20
@@ -42,22 +46,35 @@ class YieldingEntrypoint(AirbyteEntrypoint):
 
     def lines(self, arguments: argparse.Namespace) -> Iterator[bytes]:
         """Whole lines as bytes, with their line ends."""
-        if arguments.command != "read":
+        if arguments.command == "read":
+            yield from self._read(arguments)
+        elif arguments.command == "catalog":
+            names = [name.strip() for name in arguments.streams.split(",")] if arguments.streams else None
+            streams = [stream.as_airbyte_stream() for stream in self.source.streams({})]
+            yield catalog.written(catalog.chosen(streams, names, arguments.full_refresh)).encode()
+        elif arguments.command == "estimate":
+            config = self.source.configure(self.source.read_config(arguments.config), "")
+            self.set_up_secret_filter(config, self.source.spec(self.logger).connectionSpecification)
+            selected = self.source.read_catalog(arguments.catalog).streams if arguments.catalog else ()
+            names = [each.stream.name for each in selected] or [stream.name for stream in self.source.streams(config)]
+            yield self.source.estimate(config, names).encode()
+        else:
             for text in self.run(arguments):
                 yield text.encode() + b"\n"
                 if arguments.command == "check":
                     self._terminal.tell(text)
-            return
+
+    def _read(self, arguments: argparse.Namespace) -> Iterator[bytes]:
         if arguments.debug or os.environ.get("LOG_LEVEL", "").lower() == "debug":
             logging.getLogger().setLevel(logging.DEBUG)
         specification = self.source.spec(self.logger)
         config = self.source.configure(self.source.read_config(arguments.config), "")
         self.set_up_secret_filter(config, specification.connectionSpecification)
-        catalog = self.source.read_catalog(arguments.catalog)
-        state = self.source.read_state(arguments.state)
+        selected = self.source.read_catalog(arguments.catalog)
+        state = [state for file in arguments.state for state in self.source.read_state(file)]
         counts: defaultdict[HashableStreamDescriptor, float] = defaultdict(float)
-        items = self.source.read_pages(config, catalog, state, watched=self._terminal.is_live)
-        for item in self._terminal.watch(items):
+        items = self.source.read_pages(config, selected, state, watched=self._terminal.is_live)
+        for item in self._terminal.watch(items, arguments.state):
             if isinstance(item, Page):
                 counts[HashableStreamDescriptor(name=item.stream, namespace=None)] += item.count
                 yield item.lines
@@ -66,28 +83,44 @@ class YieldingEntrypoint(AirbyteEntrypoint):
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """Run the command and end the process: 0 when it went well (a failed `check` did), 1 when not."""
+    """Run the command and end the process, with an exit code of those that its help tells."""
     logger = init_logger("airbyte")
     init_uncaught_exception_handler(logger)
-    terminal = Terminal(sys.stderr, shares_output=sys.stdout.isatty())
+    terminal = Terminal(sys.stderr, sys.stdout.isatty(), stdout.file_name())
     out = stdout.take_over()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda signum, frame: _terminate(signum, out, terminal))
-    parsed = YieldingEntrypoint.parse_args(sys.argv[1:] if arguments is None else arguments)
-    if not parsed.command:
-        sys.exit("Name a command: spec, check, discover or read.")
-    code = 0
+    try:
+        code = _run(arguments, out, terminal)
+    except stdout.OutputError as error:
+        code = 1
+        if not isinstance(error.__cause__, BrokenPipeError):  # Who took it has enough.
+            terminal.fail(
+                sentences.NO_OUTPUT.format(why=str(getattr(error.__cause__, "strerror", "") or error.__cause__).lower())
+            )
+            terminal.tell_what_is_kept()
+    _leave(code, terminal)
+
+
+def _run(arguments: list[str] | None, out: stdout.LineWriter, terminal: Terminal) -> int:
+    try:
+        parsed = parse(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    is_for_a_person = parsed.command not in _OF_THE_PROTOCOL
+    if is_for_a_person:
+        stdout.leave_out_logs()
+    terminal.listen(has_no_log=is_for_a_person)
     try:
         _write(parsed, out, terminal)
-    except BrokenPipeError:
-        code = 1
+    except stdout.OutputError:
+        raise
     except AirbyteTracedException as error:
-        code = _report(error, parsed.command, terminal)
+        return _report(error, parsed.command, terminal)
     except Exception as error:
-        code = _report(
-            AirbyteTracedException.from_exception(error, message=sentences.DEFECT.format(type=type(error).__name__)), "", terminal
-        )
-    _leave(code, terminal)
+        defect = AirbyteTracedException.from_exception(error, message=sentences.DEFECT.format(type=type(error).__name__))
+        return _report(defect, parsed.command, terminal)
+    return 0
 
 
 def _write(parsed: argparse.Namespace, out: stdout.LineWriter, terminal: Terminal) -> None:
@@ -108,7 +141,10 @@ def _write(parsed: argparse.Namespace, out: stdout.LineWriter, terminal: Termina
 
 
 def _report(error: AirbyteTracedException, command: str, terminal: Terminal) -> int:
-    """Say what went wrong in the protocol's words."""
+    """Say what went wrong, in the protocol's words where they are expected."""
+    if command not in _OF_THE_PROTOCOL:
+        terminal.fail(str(error.message))
+        return 1
     if command == "check" and error.failure_type == FailureType.config_error:
         message: Any = error.as_connection_status_message()
         code = 0
@@ -137,6 +173,9 @@ def _terminate(signum: int, out: stdout.LineWriter, terminal: Terminal) -> None:
 
 
 def _die(signum: int, terminal: Terminal) -> None:
+    terminal.close()
+    if signum == signal.SIGINT:
+        terminal.tell_what_is_kept()
     _flush(terminal)
     os.kill(os.getpid(), signum)
     os._exit(128 + signum)  # The first process of a container can't die of it.

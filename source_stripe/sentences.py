@@ -51,6 +51,20 @@ INJECTED = (
 )
 
 
+def to_go_on(files: Iterable[str], into: str) -> str:
+    """How to go on from the states in `files`, the newest last, and put what comes behind what is in `into`."""
+    return f"To go on from here: --state {' --state '.join(files)} >> {into}"
+
+
+def kept(has_state: bool, given: Sequence[str], file: str) -> str:
+    """What a read leaves that was stopped. `given`: the files whose states it went on from; `file`: where it wrote, or ""."""
+    if not has_state:
+        return "No state was put out yet: run the same again."
+    if file:
+        return f"What was read is kept. {to_go_on(dict.fromkeys([*given, file]), file)}"
+    return "What was read is kept by who took it: put that into a file, and go on with --state and the name of the file."
+
+
 def wrong_option(option: str, form: Mapping[str, Any]) -> str:
     """For an option whose value is not what its `form` in the spec allows. The value is not shown."""
     if form.get("type") == "integer":
@@ -63,16 +77,40 @@ def wrong_option(option: str, form: Mapping[str, Any]) -> str:
     return f"The option `{option}` {what}."
 
 
+def unknown_option(name: str, near: Sequence[str]) -> str:
+    meant = f"Did you mean `{near[0]}`?" if near else "`source-stripe spec` tells which there are."
+    return f"The config has an option `{name}`, which does not exist and has no effect. {meant}"
+
+
+def wrong_place(place: str, complaint: str) -> str:
+    """What a serializer complains of, with its `place` (`streams/2/sync_mode`), in words that don't show the value."""
+    line, _, path = place.rpartition(": ")
+    steps = re.sub(r"/?\b(\d+)\b", r"[\1]", path).strip("/").replace("/", ".")
+    where = f"{line} " + (f"`{steps}`" if steps else "" if line else "it")
+    form = re.search(r" is not (one of \[[^]]*\]|of type \"\w+\")$", complaint)
+    what = "is missing" if "required" in complaint else f"must be {form[1]}" if form else "is not of the right form"
+    return f"{where.strip()} {what}"
+
+
+def no_such_stream(name: str, near: Sequence[str]) -> str:
+    meant = f"did you mean {' or '.join(near)}?" if near else "`source-stripe catalog` without --streams writes all."
+    return f"There is no stream {name}: {meant}"
+
+
 def unreadable_file(what: str, path: str, why: str) -> str:
     return f"The {what} file {path} can't be read: {why}."
 
 
 NO_CONFIG = "The config file {path} must hold a JSON object with the options, such as `secret_key`."
-NO_CATALOG = "The catalog file {path} selects no stream: it must be a configured catalog with at least one."
-NO_STATE = (
-    "The state file {path} can't be used: it must be the list of states, one a stream, that an earlier read put out."
-    " Leave it out to read everything from the beginning."
+NO_CATALOG = (
+    "The catalog file {path} can't be used: {why}. It must be what `source-stripe catalog` or `discover` puts out, or a"
+    " configured catalog."
 )
+NO_STATE = (
+    "The state file {path} can't be used: {why}. It must be the list of states, one a stream, that an earlier read put out, or"
+    " the file of its messages. Leave it out to read everything from the beginning."
+)
+CUT_LINE = "Line {line} of the state file {path} is cut, as by a kill. It is left out: the states before it count."
 TWICE = "The catalog asks for the stream {stream} twice. Take one of them out."
 UNKNOWN_STREAM = "The catalog asks for the stream {stream}, which does not exist. Refresh the schema."
 REFUSED_STATE = (
@@ -83,6 +121,7 @@ NO_ROOM = (
     "What changed since the last sync did not find room in the temporary directory. Make room there, or name another one in the"
     " environment variable SQLITE_TMPDIR. SQLite says: {error}"
 )
+NO_OUTPUT = "Standard output can't be written: {why}."
 DEFECT = "The connector failed on its own account ({type}). Please report this."
 
 # ---------------------------------------------------------------------- what Stripe says no with
@@ -120,6 +159,11 @@ def of_error(error: StripeError, permission: str, rows: Rows) -> str:
     return f"Stripe refused a request in a way that trying again can't mend: {error}"
 
 
+def own_words(message: str) -> str:
+    """Without those of Stripe, which hold the request's id."""
+    return message.partition(" Stripe says: ")[0]
+
+
 def missing_rows(error: StripeError, permission: str, rows: Rows) -> list[str]:
     """The rows of a key's form to set: those that Stripe names, by their rows or in its older texts by their tokens, which may
     be another object's that is shown inside; else the stream's own, if it is known."""
@@ -149,6 +193,15 @@ def _reason_of_401(error: StripeError) -> str:
     if error.code == "api_key_expired" or error.message.startswith("Expired"):
         return "expired"
     return "address" if "IP address" in error.message else "invalid"
+
+
+def not_to_be_read(error: StripeError, permission: str, rows: Rows) -> str:
+    """In a few words why a stream can't be read."""
+    return (
+        f"needs {_as_rows(missing_rows(error, permission, rows))}"
+        if error.is_missing_permission
+        else f"Stripe says: {error.message}"
+    )
 
 
 # ---------------------------------------------------------------------- check
@@ -194,8 +247,11 @@ def not_enabled(product: str, names: Sequence[str]) -> str:
     return f"The account does not have {product}: nothing to read in {', '.join(names)} until it does."
 
 
-def not_reachable(error: StripeError) -> str:
-    return f"Stripe could not be read. Try again later. Stripe says: {error}" if error.status else str(error)
+def of_question(error: StripeError, permission: str, rows: Rows) -> str:
+    """The same as `of_error`, for who asked and waits for the answer."""
+    if error.retryable and not error.limited:
+        return f"Stripe could not be read. Try again later. Stripe says: {error}" if error.status else str(error)
+    return of_error(error, permission, rows)
 
 
 # ---------------------------------------------------------------------- what a log tells of a sync
@@ -203,13 +259,17 @@ def not_reachable(error: StripeError) -> str:
 
 def failed_streams(names: Iterable[str], of: int, messages: set[str]) -> str:
     names = sorted(names)
-    what = next(iter(messages)) if len(messages) == 1 else "See the error of each."
+    what = min(messages) if len(set(map(own_words, messages))) == 1 else "See the error of each."
     return f"{len(names)} of {of} streams failed: {', '.join(names)}. {what}"
 
 
 def _progress(v: Mapping[str, Any]) -> str:
     done = f", about {v['share']:.0%} of history" if v["share"] is not None else ""
     return f"{v['records']:,} records so far{done}, {v['pace']:,.0f} a second, held by {v['holding']}; {v['state']}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
 _NOTES: dict[str, tuple[int, Callable[[Mapping[str, Any]], str]]] = {
@@ -253,7 +313,7 @@ _NOTES: dict[str, tuple[int, Callable[[Mapping[str, Any]], str]]] = {
     ),
     "failing": (
         logging.WARNING,
-        lambda v: f"{v['endpoint']} can't be read now, and is tried again for {v['seconds'] / 60:.0f} minutes. {v['error']}",
+        lambda v: f"{v['endpoint']} can't be read now, and is tried again for {_duration(v['seconds'])}. {v['error']}",
     ),
     "recovered": (logging.INFO, lambda v: f"{v['endpoint']} can be read again"),
 }

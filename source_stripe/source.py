@@ -28,16 +28,16 @@ from airbyte_cdk.sources.declarative.requesters.paginators import NoPagination
 from airbyte_cdk.sources.declarative.schema import JsonFileSchemaLoader, SchemaLoader
 from airbyte_cdk.sources.streams.concurrent.abstract_stream import AbstractStream
 
-from source_stripe import check, files, sentences
+from source_stripe import check, estimate, files, sentences
 from source_stripe.api.account import Account, Watcher
 from source_stripe.api.pace import Pace
 from source_stripe.components import CreatedRange, Paging, StripeRequester, StripeRetriever, pace_of
-from source_stripe.config import check_options, config_error, is_test_key
-from source_stripe.messages import Messages, records_of
+from source_stripe.config import check_options, config_error, is_test_key, warn_of_unknown
+from source_stripe.messages import Messages, Trouble, records_of
 from source_stripe.stream import stripe_stream
 from source_stripe.sync.clock import Clock
 from source_stripe.sync.endpoint import Endpoint
-from source_stripe.sync.output import Failed, Item, Page, Shares, Status
+from source_stripe.sync.output import Failed, Item, Note, Page, Shares, Status
 from source_stripe.sync.state import StreamState, interrupted_states_of, states_of
 from source_stripe.sync.sync import Selected, Sync
 
@@ -94,6 +94,8 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
 
     def configure(self, config: Mapping[str, Any], temp_dir: str) -> Mapping[str, Any]:
         """The config as the connector understands it; a config error when it can't be used."""
+        assert self._spec_component is not None
+        warn_of_unknown(config, self._spec_component.connection_specification)
         return self._valid(config)
 
     def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
@@ -103,7 +105,7 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         endpoints = [bound.endpoint(name) for name in bound._definitions if name in names]
 
         async def ask() -> AirbyteConnectionStatus:
-            account = bound.requester.account(bound._pace, bound._workers, self._clock, give_up_after=check.SECONDS_TO_TRY)
+            account = bound._account_for_a_while()
             refused = await check.Probe(account, bound.endpoint).refusals(endpoints)
             return check.verdict(refused, endpoints, bound._rows, is_test_key(bound._config["secret_key"]))
 
@@ -143,11 +145,26 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         catalog: ConfiguredAirbyteCatalog,
         state: Sequence[AirbyteStateMessage] | None = None,
         watched: bool = False,
-    ) -> Iterator[Page | Shares | AirbyteMessage]:
-        """The same as `read`, with whole pages in place of record messages; `watched`, also how far the streams are."""
+    ) -> Iterator[Page | Shares | Note | AirbyteMessage]:
+        """The same as `read`, with whole pages in place of record messages, and notes; `watched`, also how far it is."""
         bound = self._bound(config, catalog)
         items = bound._items(catalog, _state_blobs(state or []), watched)
         return Messages(len(catalog.streams), bound._rows).of(items)
+
+    def estimate(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
+        """A table that tells how much a first read of the streams of these names has to read, and how long it takes."""
+        bound = self._bound(config)
+        if unknown := next((name for name in names if name not in bound._definitions), None):
+            raise config_error(sentences.UNKNOWN_STREAM.format(stream=unknown))
+        streams = [(endpoint, range_.start) for endpoint, range_ in map(bound._parts, names)]
+
+        async def ask() -> str:
+            account = bound._account_for_a_while()
+            found = await estimate.estimates(account, streams, bound._rows)
+            return estimate.table(found, account.pace, account.requests)
+
+        with asyncio.Runner(loop_factory=self._clock.new_loop) as runner:
+            return runner.run(ask())
 
     # ------------------------------------------------------------------ parts
 
@@ -290,6 +307,10 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         if configured.sync_mode == SyncMode.full_refresh:
             return Selected(endpoint, interrupted_states_of(blob, lists, load))
         return Selected(endpoint, states_of(blob, lists, load))
+
+    def _account_for_a_while(self) -> Account:
+        """One that does not try for long, and tells the log at once when it has to."""
+        return self.requester.account(self._pace, self._workers, self._clock, None, Trouble(), check.SECONDS_TO_TRY)
 
     def _connect(self, room: Callable[[], Awaitable[None]], watcher: Watcher) -> Account:
         return self.requester.account(self._pace, self._workers, self._clock, room, watcher)

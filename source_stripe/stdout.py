@@ -1,13 +1,21 @@
 """Standard output, which has one writer: whatever thread or library a line comes from, it goes out whole."""
 
+import contextlib
 import io
 import logging
+import os
+import stat
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO
 
 _BYTES_AT_A_TIME = 1 << 16
+
+
+class OutputError(Exception):
+    """Standard output can't be written; the cause is the `OSError`."""
 
 
 class LineWriter:
@@ -20,21 +28,27 @@ class LineWriter:
         self.then: Callable[[], None] | None = None
 
     def write(self, lines: bytes) -> None:
-        """Write `lines`, each with its line end."""
+        """Write `lines`, each with its line end; raises `OutputError`."""
         with self._lock:
             begin = 0
             while begin < len(lines):
                 end = lines.rfind(b"\n", begin, begin + _BYTES_AT_A_TIME) + 1 or lines.index(b"\n", begin) + 1
-                left = memoryview(lines)[begin:end]
                 self.is_writing = True
-                # Without a buffer (PYTHONUNBUFFERED) a write may be cut short.
-                while left:
-                    left = left[self._file.write(left) :]
-                self._file.flush()
-                self.is_writing = False
+                try:
+                    self._write(memoryview(lines)[begin:end])
+                except OSError as error:
+                    raise OutputError from error
+                finally:
+                    self.is_writing = False
                 if self.then is not None:
                     self.then()
                 begin = end
+
+    def _write(self, left: memoryview) -> None:
+        # Without a buffer (PYTHONUNBUFFERED) a write may be cut short.
+        while left:
+            left = left[self._file.write(left) :]
+        self._file.flush()
 
 
 class Lines(io.TextIOBase):
@@ -59,9 +73,29 @@ class Lines(io.TextIOBase):
 
 def take_over() -> LineWriter:
     """Have everything that is printed or logged to standard output pass through the writer that is returned."""
+    # Where a line of the log can't be written, the next message can't either, and that is told.
+    logging.raiseExceptions = False
     writer = LineWriter(sys.stdout.buffer)
     sys.stdout = Lines(writer)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
-            handler.setStream(sys.stdout)
+            with contextlib.suppress(OSError):
+                handler.flush()
+            handler.stream = sys.stdout
     return writer
+
+
+def leave_out_logs() -> None:
+    """Have nothing that is logged go to standard output."""
+    logging.getLogger().handlers.clear()
+
+
+def file_name() -> str:
+    """The file that standard output goes to, as it is called here; "" for a pipe or a terminal."""
+    with contextlib.suppress(OSError, ValueError):
+        if stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
+            with contextlib.suppress(OSError):
+                path = Path("/proc/self/fd", str(sys.stdout.fileno())).readlink()
+                return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+            return "FILE"  # Only Linux tells its name.
+    return ""

@@ -1,206 +1,140 @@
-"""What a person at a terminal sees on standard error, while standard output carries the protocol."""
+"""What a person sees on standard error, while standard output carries the protocol."""
 
 import contextlib
 import json
 import logging
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TextIO
 
-from airbyte_cdk.models import AirbyteMessage, AirbyteStreamStatus
+from airbyte_cdk.models import AirbyteMessage
+from airbyte_cdk.utils.airbyte_secrets_utils import filter_secrets
 
-from source_stripe.sync.output import Page, Shares
+from source_stripe import sentences
+from source_stripe.sync.output import Note, Page, Shares
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
 
+    from source_stripe.display import Display
 
-@dataclass
-class _Line:
-    """One stream's line of the display. `share` is how much of the history is read, from 0 to 1; None while nobody knows."""
-
-    task: "TaskID"
-    records: int = 0
-    doing: str = "waiting"
-    share: float | None = None
-
-    def learn(self, state: dict[str, Any]) -> None:
-        """Take what the stream's state tells of the way that is left. Its times are epoch seconds."""
-        unread = state.get("unread", [])
-        if not unread:
-            self.doing = "following changes" if "updated" in state else "reading what is new"
-        elif len(unread) > 1:
-            self.doing = f"reading history, {len(unread)} parts"
-        else:
-            self.doing = f"reading history, back to {_day(unread[-1][1])}"
+Item = Page | Shares | Note | AirbyteMessage
 
 
 class Terminal:
-    """A verdict of `check`, the progress of `read`, and errors in words. All of it silent when `stream` is no terminal.
+    """A verdict of `check`, the progress of `read`, warnings, and errors in words: in colours on a terminal. Of what is no
+    terminal errors alone are told, each in a plain line.
 
     With standard output on the same terminal (`shares_output`), `read` is told of in the end alone: a display that is
-    drawn again and again would be torn by the messages. Nothing is imported for a display that nobody sees.
+    drawn again and again would be torn by the messages. `file` is where standard output goes otherwise, if it is a file.
+    Nothing is imported for a display that nobody sees.
     """
 
-    def __init__(self, stream: TextIO, shares_output: bool) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, shares_output: bool, file: str = "") -> None:
+        self._stream, self._file = stream, file
         self._is_shown = _is_terminal(stream)
         self.is_live = self._is_shown and not shares_output
-        self._lines: dict[str, _Line] = {}
-        self._progress: Progress | None = None
-        self._handler: logging.Handler | None = None
-        self._began = time.monotonic()
+        self._display: Display | None = None
+        self._shown_console: Console | None = None
+        self._given: Sequence[str] | None = None
+        self._has_state = False
 
     @property
     def _console(self) -> "Console":
         from rich.console import Console
 
-        return Console(file=self._stream, highlight=False, markup=False, soft_wrap=True)
+        if self._shown_console is None:
+            self._shown_console = Console(file=self._stream, highlight=False, markup=False, soft_wrap=True)
+        return self._shown_console
 
-    # ------------------------------------------------------------------ check, and what ends a command
+    # ------------------------------------------------------------------ sentences
+
+    def listen(self, has_no_log: bool) -> None:
+        """Repeat what is logged: warnings, where the log is none or goes elsewhere; errors alone for what is no terminal."""
+        if has_no_log or self.is_live:
+            logging.getLogger("airbyte").addHandler(_Repeating(self, logging.WARNING))
+        elif not self._is_shown:
+            logging.getLogger("airbyte").addHandler(_Repeating(self, logging.ERROR))
 
     def tell(self, line: str) -> None:
         """Say in words what the protocol's message `line` says of a check or of a failure; nothing for any other."""
-        if not self._is_shown:
-            return
         message = json.loads(line)
         if status := message.get("connectionStatus"):
             good, words = status["status"] == "SUCCEEDED", status.get("message")
-            if words is None:
-                self._say("green", "✓ ", "The key works, and may read every stream.")
-            elif good:
-                self._say("yellow", "! ", f"The key works. {words}")
-            else:
-                self._say("red", "✗ ", str(words))
+            if not good:
+                self.fail(str(words))
+            elif self._is_shown:
+                mark = ("yellow", "! ") if words else ("green", "✓ ")
+                self._say(*mark, f"The key works. {words}" if words else "The key works, and may read every stream.")
         elif error := message.get("trace", {}).get("error"):
             self.close()
-            self._say("red", "✗ ", error["message"])
+            self.fail(error["message"])
+
+    def fail(self, words: str) -> None:
+        """Say what went wrong."""
+        self._say("red", "✗ ", words)
+
+    def warn(self, words: str) -> None:
+        self._say("yellow", "! ", words)
 
     def _say(self, style: str, mark: str, words: str) -> None:
-        console = self._progress.console if self._progress else self._console
+        words = filter_secrets(words)
         with contextlib.suppress(OSError, ValueError):
-            console.print(mark, style=style, end="")
-            console.print(words)
+            if self._is_shown:
+                from rich.text import Text
+
+                self._console.print(Text.assemble((mark, style), words))
+            else:
+                kind = {"red": "error: ", "yellow": "warning: "}.get(style, "")
+                self._stream.write(f"source-stripe: {kind}{' '.join(words.split())}\n")
 
     # ------------------------------------------------------------------ read
 
-    def watch(self, items: Iterable[Page | Shares | AirbyteMessage]) -> Iterator[Page | Shares | AirbyteMessage]:
-        """The items of a `read`, unchanged, each shown when it has been written."""
-        if not self._is_shown:
-            yield from items
-            return
-        self._open()
+    def watch(self, items: Iterable[Item], given: Sequence[str] = ()) -> Iterator[Item]:
+        """The items of a `read`, unchanged, each shown when it has been written. It went on from the states in files `given`."""
+        self._given = given
+        if self._is_shown:
+            from source_stripe.display import Display
+
+            self._display = Display(self._console, self.is_live)
         for item in items:
             yield item
-            if isinstance(item, Page):
-                self._line(item.stream).records += item.count
-                self._show(item.stream)
-            elif isinstance(item, Shares):
-                self._look(item.shares)
-            else:
-                self._see(item)
+            self._has_state |= isinstance(item, AirbyteMessage) and item.state is not None
+            if self._display is not None:
+                self._display.see(item)
         self.close()
-
-    def _open(self) -> None:
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        self._progress = Progress(
-            SpinnerColumn(finished_text=" "),
-            TextColumn("{task.description}"),
-            BarColumn(24),
-            TextColumn("{task.fields[done]:>4}"),
-            TextColumn("{task.fields[records]:>11,} records"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[doing]}", style="dim"),
-            console=self._console,
-            auto_refresh=self.is_live,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            refresh_per_second=8,
-        )
-        self._handler = _Above(self)
-        logging.getLogger("airbyte").addHandler(self._handler)
-        if self.is_live:
-            self._progress.start()
-
-    def _look(self, shares: Mapping[str, float]) -> None:
-        """Show how far the streams are: never less far than they were, though it is an estimate."""
-        for name, share in shares.items():
-            line = self._line(name)
-            line.share = max(share, line.share or 0.0)
-            self._show(name)
-
-    def _line(self, name: str) -> _Line:
-        assert self._progress is not None
-        if name not in self._lines:
-            self._lines[name] = _Line(self._progress.add_task(name, total=None, records=0, done="", doing="waiting"))
-        return self._lines[name]
-
-    def _see(self, item: AirbyteMessage) -> None:
-        if item.state is not None and item.state.stream is not None:
-            name = item.state.stream.stream_descriptor.name
-            self._line(name).learn(dict(vars(item.state.stream.stream_state)))
-            self._show(name)
-        elif item.trace is not None and (status := item.trace.stream_status) is not None:
-            name = status.stream_descriptor.name
-            line = self._line(name)
-            if status.status == AirbyteStreamStatus.COMPLETE:
-                line.doing, line.share = "complete", 1.0
-            elif status.status == AirbyteStreamStatus.INCOMPLETE:
-                line.doing = "failed"
-            elif status.status == AirbyteStreamStatus.RUNNING and line.doing == "waiting":
-                line.doing = "reading"
-            self._show(name)
-
-    def _show(self, name: str) -> None:
-        assert self._progress is not None
-        line = self._lines[name]
-        is_over = line.doing in ("complete", "failed")
-        if line.doing == "failed":
-            self._progress.stop_task(line.task)
-        # A bar that is full means that the stream is complete.
-        share = line.share if is_over or line.share is None else min(line.share, 0.99)
-        done = "" if share is None or is_over else f"{share:.0%}"
-        self._progress.update(
-            line.task,
-            total=None if share is None and not is_over else 1.0,
-            completed=share or 0.0,
-            records=line.records,
-            done=done,
-            doing=line.doing,
-        )
 
     def close(self) -> None:
         """Leave the display as it is, with its sum under it. May be called at any time, and again."""
-        display, self._progress = self._progress, None
+        display, self._display = self._display, None
         if display is None:
             return
-        if self._handler is not None:
-            logging.getLogger("airbyte").removeHandler(self._handler)
         with contextlib.suppress(Exception):  # The terminal may be gone, and the command ends in its own way.
-            if self.is_live:
-                display.stop()
-            else:
-                display.console.print(display.get_renderable())
-            done = sum(line.doing == "complete" for line in self._lines.values())
-            records = sum(line.records for line in self._lines.values())
-            display.console.print(
-                f"{done} of {len(self._lines)} streams complete: {records:,} records in {time.monotonic() - self._began:,.1f} s"
-            )
+            display.close()
+            if display.is_complete and self._file:
+                self._console.print(sentences.to_go_on([self._file], self._file))
+
+    def tell_what_is_kept(self) -> None:
+        """Say what a read that was stopped leaves, and how to go on; nothing of what was no read."""
+        self.close()
+        if self._given is not None:
+            self._say("", "", sentences.kept(self._has_state, self._given, self._file))
 
 
-class _Above(logging.Handler):
-    """Shows warnings above the display: with standard output in a file they would go by unseen."""
+class _Repeating(logging.Handler):
+    """Says what our own logger says, but not what the verdict of `check` repeats, nor a reason why streams fail twice."""
 
-    def __init__(self, terminal: Terminal) -> None:
-        super().__init__(logging.WARNING)
+    def __init__(self, terminal: Terminal, level: int) -> None:
+        super().__init__(level)
         self._terminal = terminal
+        self._reasons: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._terminal._say("red" if record.levelno >= logging.ERROR else "yellow", "! ", record.getMessage())
+        reason = getattr(record, "reason", "")
+        if record.name != "airbyte" or hasattr(record, "is_verdict") or reason in self._reasons:
+            return
+        if reason:
+            self._reasons.add(reason)
+        (self._terminal.fail if record.levelno >= logging.ERROR else self._terminal.warn)(record.getMessage())
 
 
 def _is_terminal(stream: TextIO) -> bool:
@@ -208,7 +142,3 @@ def _is_terminal(stream: TextIO) -> bool:
         return stream.isatty()
     except (AttributeError, ValueError):
         return False
-
-
-def _day(time: int) -> str:
-    return datetime.fromtimestamp(time, UTC).date().isoformat()
