@@ -54,25 +54,28 @@ EDITED = [
     "billing.credit_grant",
     "billing.meter",
     "billing_portal.configuration",
-    "checkout.session",
-    "climate.order",
     "credit_note",
     "customer",
-    "financial_connections.account",
     "issuing.card",
     "issuing.authorization",
     "payment_link",
     "promotion_code",
-    "setup_intent",
     "subscription",
     "subscription_schedule",
     "tax_rate",
-    "test_helpers.test_clock",
     "transfer",
-    "treasury.financial_account",
     "radar.early_fraud_warning",
-    "identity.verification_session",
 ]
+TURNED = {
+    "checkout.session": "expired",
+    "climate.order": "canceled",
+    "financial_connections.account": "disconnected",
+    "identity.verification_session": "canceled",
+    "setup_intent": "canceled",
+    "test_helpers.test_clock": "advancing",
+    "treasury.financial_account": "closed",
+}
+"""Kinds that an event tells of only when their status becomes another."""
 DELETED = ["customer", "invoiceitem", "test_helpers.test_clock", "webhook_endpoint", "terminal.location", "coupon"]
 CHILDREN = {
     "card": ("customer", "customer"),
@@ -131,6 +134,10 @@ class History:
     def edit(self, a: int, b: int) -> None:
         kind = EDITED[a % len(EDITED)]
         self.account.update(kind, self.some(kind, b), {"metadata": {"edit": str(a * 1000 + b)}})
+
+    def turn(self, a: int, b: int) -> None:
+        kind = list(TURNED)[a % len(TURNED)]
+        self.account.update(kind, self.some(kind, b), {"status": TURNED[kind]})
 
     def delete(self, a: int, b: int) -> None:
         kind = DELETED[a % len(DELETED)]
@@ -221,7 +228,7 @@ class History:
 
 
 _BEFORE = "old old old create create have_child lines discount"
-_HAPPENS = """create create edit edit edit delete have_child have_child lose_child edit_child lines lines discount clock clock"""
+_HAPPENS = """create create edit edit edit turn delete have_child have_child lose_child edit_child lines lines discount clock clock"""
 _SYNCS = "sync sync gap broken_list broken_children abandoned hiccups"
 
 

@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from source_stripe.sync.endpoint import Endpoint, is_time
 from source_stripe.sync.handled import Handled
-from source_stripe.sync.outlet import Removed, id_of_kind, objects_in
+from source_stripe.sync.outlet import Removed, id_of_kind, ids_in, objects_in
 from source_stripe.sync.page import Row, fields_of
 
 _MOST_CACHED = 1 << 20
@@ -275,10 +275,16 @@ class ChangeIndex:
         for children in self._children:
             gone = [event.raw] if event.type == children.deleted_by and event.raw is not None else []
             if event.previous is not None:
-                gone += objects_in(fields_of(event.previous).get(children.field))
-            rows = [(parent, children.stream, id, bytes(raw)) for raw in gone if (id := id_of_kind(raw, children.object))]
-            if rows:
-                self._write("REPLACE INTO removed VALUES (?, ?, ?, ?)", rows)
+                previous = fields_of(event.previous).get(children.field)
+                gone += objects_in(previous)
+                known = [(id, msgspec.json.encode({"id": id, "object": children.object})) for id in ids_in(previous)]
+                self._write_removed("INSERT OR IGNORE", parent, children.stream, known)
+            known = [(id, bytes(raw)) for raw in gone if (id := id_of_kind(raw, children.object))]
+            self._write_removed("REPLACE", parent, children.stream, known)
+
+    def _write_removed(self, how: str, parent: str, stream: str, known: Sequence[tuple[str, bytes]]) -> None:
+        if known:
+            self._write(f"{how} INTO removed VALUES (?, ?, ?, ?)", [(parent, stream, *each) for each in known])
 
     def _announced(self, event: Event, is_fresh: bool) -> Iterator[tuple[str, _Announced]]:
         """The object that announced others by `event`, or the one that may have announced what was created by it."""

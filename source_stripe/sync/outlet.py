@@ -191,15 +191,21 @@ def id_of_kind(raw: bytes | Raw, object: str) -> str:
 
 def objects_in(value: Raw | None) -> Iterator[Raw]:
     """The objects in a list, in an array, or in a field that holds one; what is only an id is none."""
+    return (item for item in _items_in(value) if bytes(item).startswith(b"{"))
+
+
+def ids_in(value: Raw | None) -> list[str]:
+    """What is only an id in a list, in an array, or in a field that holds one."""
+    return [msgspec.json.decode(item, type=str) for item in _items_in(value) if bytes(item).startswith(b'"')]
+
+
+def _items_in(value: Raw | None) -> list[Raw]:
     text = bytes(value or b"null").lstrip()
     if text.startswith(b"["):
-        yield from (item for item in msgspec.json.decode(text, type=list[Raw]) if bytes(item).startswith(b"{"))
-    elif text.startswith(b"{"):
-        fields = fields_of(text)
-        if "data" in fields:
-            yield from objects_in(fields["data"])
-        else:
-            yield Raw(text)
+        return msgspec.json.decode(text, type=list[Raw])
+    if text.startswith(b"{") and "data" in (fields := fields_of(text)):
+        return _items_in(fields["data"])
+    return [Raw(text)]
 
 
 class WalkOutlet(Outlet):
