@@ -228,9 +228,7 @@ class History:
 
 
 _BEFORE = "old old old create create have_child lines discount"
-_HAPPENS = (
-    """create create edit edit edit turn delete have_child have_child lose_child edit_child lines lines discount clock clock"""
-)
+_HAPPENS = """create create edit edit edit turn delete have_child have_child lose_child edit_child lines lines discount clock"""
 _SYNCS = "sync sync gap broken_list broken_children abandoned hiccups"
 
 

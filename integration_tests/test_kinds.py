@@ -74,8 +74,8 @@ def test_a_sync_of_all_after_one_change_of_each_kind_reads_each_object_once(acco
     first = reader.sync(streams=ALL_STREAMS)
     account.advance(9 * DAY)
     settled = reader.sync(first, ALL_STREAMS)
-    changes = {"customer": "cus", "payment_link": "plink", "setup_intent": "seti", "credit_note": "cn"}
-    ids = {kind: list(account.shelf(kind).objects)[0] for kind in changes}
+    changed_kinds = ("customer", "payment_link", "setup_intent", "credit_note")
+    ids = {kind: next(iter(account.shelf(kind).objects)) for kind in changed_kinds}
     for kind, id in ids.items():
         account.update(kind, id, {"status": "canceled"} if kind == "setup_intent" else {"metadata": {"changed": "yes"}})
     account.advance(3600)
@@ -205,6 +205,20 @@ def test_invoice_items_are_read_by_the_time_that_they_call_date(account: Account
     result = reader.sync(streams=["invoice_items"], start_date="2026-11-01")
     assert new in result.ids("invoice_items")
     assert all(row["date"] >= 1_793_491_200 and row["updated"] >= row["date"] for row in result.of("invoice_items"))
+
+
+@pytest.mark.parametrize(("stream", "kind"), [("checkout_sessions", "checkout.session"), ("report_runs", "reporting.report_run")])
+@pytest.mark.parametrize("created", [5, 150])
+def test_an_object_that_no_event_announces_is_brought_once(server: StripeServer, stream: str, kind: str, created: int) -> None:
+    account = server.account = Account(NOW)
+    reader = Reader(server, page_size=20)
+    first = reader.sync(streams=[stream])
+    for number in range(created):
+        account.create(kind)
+        account.advance(number % 2)
+    second = reader.sync(first, [stream])
+    account.advance(60)
+    assert (len(second.records), reader.sync(second, [stream]).records) == (created, [])
 
 
 # ---------------------------------------------------------------------- products

@@ -12,6 +12,7 @@ from source_stripe.sync.changes import Change, ChangeIndex, Children, Route
 from source_stripe.sync.endpoint import Endpoint, Listed, is_time
 from source_stripe.sync.events import EventPass, Told
 from source_stripe.sync.outlet import Object, Outlet, Rest
+from source_stripe.sync.overlap import Overlap
 from source_stripe.sync.parts import Part
 from source_stripe.sync.reading import Context, HistoryTaker, Reading
 from source_stripe.sync.state import RETENTION, StreamState
@@ -34,6 +35,8 @@ class ChangingReading(Reading):
     ) -> None:
         super().__init__(context, endpoint, state, outlets)
         self.index = ChangeIndex(endpoint, state.handled, children)
+        self.overlap = Overlap(state.listed)
+        """Of new objects, where no event tells of them."""
         self._events: EventPass
         self._rereads = asyncio.Semaphore(_MOST_REREADS)
 
@@ -69,6 +72,7 @@ class ChangingReading(Reading):
         self.begin_history(told.at)
         self.checkpoint()
         await self.read_history(open_top=True, floor=0)
+        state.remember_listed(self.overlap.seen)
 
     def begin_history(self, now: int) -> None:
         """Nothing of history is read."""
@@ -86,6 +90,7 @@ class ChangingReading(Reading):
             await history
             await self._reread(Route.HISTORY)  # What history did not show.
         self.state.follow(told.at, self.index.near, told.newest)
+        self.state.remember_listed(self.overlap.seen)
 
     def _plan(self, told: Told) -> bool:
         """By when its object was created, and by what is unread, each change takes its route; whether history is read anew."""
@@ -233,23 +238,35 @@ class ChangedTaker(HistoryTaker):
         self._floor = floor
 
     def take(self, part: Part, rows: Sequence[Any], raws: Sequence[Raw]) -> Rest | None:
-        index = self.reading.index
-        changes = index.find([row.id for row in rows])
+        index, pairs = self.reading.index, list(zip(rows, raws, strict=True))
+        if self.reading.endpoint.lists_new:
+            pairs = self.reading.overlap.whole(part, pairs)
+        changes = index.find([row.id for row, _ in pairs])
         if changes:
             index.show(changes)
-        wanted = [at for at, row in enumerate(rows) if self.is_wanted(changes.get(row.id))]
-        rows, raws = [rows[at] for at in wanted], [raws[at] for at in wanted]
+        wanted = self.wanted([row for row, _ in pairs], changes)
+        rows, raws = [row for row, _ in pairs if row.id in wanted], [raw for row, raw in pairs if row.id in wanted]
         return self.reading.emit(self.reading.objects(rows, raws, changes, self._floor))
 
-    def is_wanted(self, change: Change | None) -> bool:
-        return True
+    def wanted(self, rows: Sequence[Any], changes: Mapping[str, Change]) -> set[str]:
+        """The ids of those to be put out: all."""
+        self.new(rows)
+        return {row.id for row in rows}
+
+    def new(self, rows: Sequence[Any]) -> set[str]:
+        """The ids of those that no earlier sync listed as new, where no event tells; else of all."""
+        state = self.reading.state
+        if not self.reading.endpoint.lists_new:
+            return {row.id for row in rows}
+        return self.reading.overlap.fresh(rows, state.window_start() if state.followed is not None else 0)
 
 
 class _NewTaker(ChangedTaker):
     """The objects created in the window, of which each that changed is looked for in the list."""
 
-    def is_wanted(self, change: Change | None) -> bool:
-        return change is None or change.is_fresh
+    def wanted(self, rows: Sequence[Any], changes: Mapping[str, Change]) -> set[str]:
+        new = self.new(rows)
+        return {row.id for row in rows if (changes[row.id].is_fresh if row.id in changes else row.id in new)}
 
     def range_read(self, lo: int, hi: int) -> None:
         """Nothing: history is not what is read here."""

@@ -8,13 +8,11 @@ from msgspec import Raw
 
 from source_stripe.sync.endpoint import Endpoint, is_time
 from source_stripe.sync.events import EventPass
-from source_stripe.sync.handled import Handled
 from source_stripe.sync.outlet import Object, Outlet, Rest
+from source_stripe.sync.overlap import Overlap
 from source_stripe.sync.parts import Part
 from source_stripe.sync.reading import Context, HistoryTaker, Reading
 from source_stripe.sync.state import BrokenState, Range, StreamState
-
-Pair = tuple[Any, Raw]
 
 
 class ImmutableReading(Reading):
@@ -61,11 +59,7 @@ class _NewTaker(HistoryTaker):
         self.since = 0
         self.is_shared = False
         self.refusal: BrokenState | None = None
-        self._handled = Handled(reading.state.handled.seconds)
-        """By earlier syncs, which the state forgets as this one goes on."""
-        self._held: dict[Part, list[Pair]] = {}
-        """By the part what was read of its last second, where all of the second must be known to tell what is new of it."""
-        self._seen: dict[int, set[str]] = {}
+        self._overlap = Overlap(reading.state.handled)
 
     def fixed_top(self, hi: int) -> None:
         reading, state = self.reading, self.reading.state
@@ -84,42 +78,27 @@ class _NewTaker(HistoryTaker):
     def take(self, part: Part, rows: Sequence[Any], raws: Sequence[Raw]) -> Rest | None:
         if self.refusal is not None:
             return None
-        state = self.reading.state
+        reading, state = self.reading, self.reading.state
         if rows:
             state.saw(rows[0].created)
-        pairs = [*self._held.pop(part, ()), *zip(rows, raws, strict=True)]
+        pairs = list(zip(rows, raws, strict=True))
         if self.is_shared:  # The events may be read from further back.
             pairs = [(row, raw) for row, raw in pairs if row.created >= max(state.start, self.since)]
-        if pairs and not part.is_at_end and self._handled.needs_whole(last := pairs[-1][0].created):
-            self._held[part] = [(row, raw) for row, raw in pairs if row.created == last]
-            pairs = [(row, raw) for row, raw in pairs if row.created > last]
-        return self._take(pairs)
-
-    def _take(self, pairs: Sequence[Pair]) -> Rest | None:
-        reading, state = self.reading, self.reading.state
-        near = state.window_start() if state.followed is not None else 0
-        overlap: dict[int, set[str]] = {}
-        for row, _ in pairs:
-            if row.created >= near or row.created in self._handled.seconds:
-                overlap.setdefault(row.created, set()).add(row.id)
-        fresh = {second: self._handled.fresh(second, ids) for second, ids in overlap.items()}
-        for second, ids in overlap.items():
-            self._seen.setdefault(second, set()).update(ids)
         if reading.endpoint.settles:
-            for due, created in _pending_of([row for row, _ in pairs]):
+            for due, created in _pending_of(rows):
                 state.remember_pending(due, created)
-        wanted = [
-            Object(row, raw, row.created)
-            for row, raw in pairs
-            if row.created >= state.start and (row.created not in fresh or row.id in fresh[row.created])
-        ]
-        return reading.emit(wanted)
+        near = state.window_start() if state.followed is not None else 0
+        pairs = self._overlap.whole(part, pairs)
+        fresh = self._overlap.fresh([row for row, _ in pairs], near)
+        wanted = [(row, raw) for row, raw in pairs if row.id in fresh and row.created >= state.start]
+        return reading.emit([Object(row, raw, row.created) for row, raw in wanted])
 
     def range_read(self, lo: int, hi: int) -> None:
         if self.refusal is not None:
             return
-        for second in [second for second in self._seen if lo <= second <= hi]:
-            self.reading.state.remember(second, self._seen.pop(second))
+        seen = self._overlap.seen
+        for second in [second for second in seen if lo <= second <= hi]:
+            self.reading.state.remember(second, seen.pop(second))
         super().range_read(lo, hi)
 
 

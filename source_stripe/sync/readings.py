@@ -29,6 +29,7 @@ def readings_of(context: Context, streams: Sequence[Stream], endpoint_of: Callab
 def _reading(context: Context, streams: Sequence[Stream], parent: Endpoint) -> Reading:
     state = streams[0].states[parent.name]
     state.handled = Handled.common([stream.states[parent.name].handled for stream in streams])
+    state.listed = Handled.common([stream.states[parent.name].listed for stream in streams])
     for stream in streams:
         stream.states[parent.name] = state
     children = [stream.endpoint for stream in streams if stream.endpoint.name != parent.name]

@@ -61,7 +61,8 @@ class StreamState:
     next sync will see again.
     `place`: how far a list that takes no `created` has been read: in which pass, and after which object; None when all was.
     `floor`: the least `updated` of records while a full read after a gap lasts. `pending`: by the time when they become
-    available, the first and last `created` of balance transactions that were pending.
+    available, the first and last `created` of balance transactions that were pending. `listed`: the newest objects of a list
+    that each sync looks into, as no event tells of new ones.
     """
 
     cursor_field: str
@@ -73,6 +74,7 @@ class StreamState:
     floor: int | None = None
     pending: dict[int, Range] = field(default_factory=dict)
     place: tuple[int, str | None] | None = None
+    listed: Handled = field(default_factory=Handled)
     is_foreign: bool = False
     scope: dict[str, Any] = field(default_factory=dict)
 
@@ -124,6 +126,7 @@ class StreamState:
             _whole(blob["floor"]) if "floor" in blob else None,
             {_whole(due): (_whole(first), _whole(last)) for due, first, last in blob.get("pending", [])},
             _place(blob["place"]) if "place" in blob else None,
+            Handled.load(blob.get("listed", {})),
         )
 
     def dump(self) -> dict[str, Any]:
@@ -137,6 +140,8 @@ class StreamState:
             blob["newest"] = self.newest
         if self.handled.seconds:
             blob["recent"] = self.handled.dump()
+        if self.listed.seconds:
+            blob["listed"] = self.listed.dump()
         if self.floor is not None:
             blob["floor"] = self.floor
         if self.place is not None:
@@ -173,6 +178,13 @@ class StreamState:
         """All events (or objects) of the second were handled; what the next sync will not see again is forgotten."""
         if second >= self.window_start():
             self.handled.learn(second, ids)
+
+    def remember_listed(self, seen: Mapping[int, Collection[str]]) -> None:
+        """All new objects are out, by the second those of `seen`; what the next sync will not see again is forgotten."""
+        self.listed = Handled()
+        for second, ids in sorted(seen.items(), reverse=True):
+            if second >= self.window_start():
+                self.listed.learn(second, ids)
 
     def range_read(self, lo: int, hi: int) -> None:
         """All that was created from `lo` to `hi` is out."""
