@@ -150,8 +150,11 @@ class History:
         owner = self.some(kind, b)
         for _ in range(1 + b % 12):
             self.account.create(child, {field: owner})
-        if child in ("setup_attempt", "transfer_reversal", "fee_refund"):
+        if child in ("transfer_reversal", "fee_refund"):
             self.account.update(kind, owner, {"metadata": {"children": str(a + b)}})
+        elif child == "setup_attempt":  # An attempt ends well or not, and its event is the SetupIntent's.
+            failed = self.account.shelf(kind).objects[owner]["status"] == "requires_payment_method"
+            self.account.update(kind, owner, {"status": "requires_action" if failed else "requires_payment_method"})
 
     def lose_child(self, a: int, b: int) -> None:
         child = LOST[a % len(LOST)]
