@@ -24,6 +24,16 @@ from integration_tests.embedded_stripe import StripeServer, made_up_account
 from integration_tests.readme import copy_checkout
 from source_stripe.source import SourceStripe
 
+NOT_ENABLED_AT_FIRST = (
+    "exchange_rate",
+    "forwarding.request",
+    "identity.verification_report",
+    "identity.verification_session",
+    "scheduled_query_run",
+    "treasury.financial_account",
+)
+"""Kinds of object whose products an account gets with the first of them."""
+
 
 class TestSourceStripe(SourceTestSuiteBase):
     connector = SourceStripe
@@ -53,7 +63,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def server() -> Iterator[StripeServer]:
-    with StripeServer(made_up_account(size=0.2)) as server:
+    account = made_up_account(size=0.2)
+    for kind in NOT_ENABLED_AT_FIRST:
+        account.create(kind)
+    account.create("bank_account", {"account": next(iter(account.shelf("account").objects))})
+    with StripeServer(account) as server:
         yield server
 
 

@@ -74,7 +74,8 @@ def verdict(
         if error.is_missing_permission
     }
     others = [name for name in refused if name not in needs]
-    if fatal or len(refused) == len(endpoints):
+    may_be_read = [each for each in endpoints if each.name not in refused and each.name not in absent]
+    if fatal or (refused and not any(each.permission in rows.values() for each in may_be_read)):
         name = (fatal or others or list(refused))[0]
         return _failed(refused[name], permissions[name], rows, needs if not fatal and not others else {})
     for name in others:

@@ -212,7 +212,8 @@ _MOST_ROWS_WITH_STREAMS = 10
 
 def nothing_readable(needs: Iterable[Sequence[str]], error: StripeError) -> str:
     rows = sorted({row for each in needs for row in each})
-    return f"Permission denied: the key may read none of the streams. Set in its form: {_as_rows(rows)}. Stripe says: {error}"
+    what = "the key may read none of the streams that need a permission"
+    return f"Permission denied: {what}. Set in its form: {_as_rows(rows)}. Stripe says: {error}"
 
 
 def not_everything_readable(
