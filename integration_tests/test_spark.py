@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from integration_tests.embedded_stripe import Account, StripeServer, small_shop
-from integration_tests.harness import Reader
+from integration_tests.harness import DAY, Reader
 from integration_tests.readme import write_config
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]
@@ -47,7 +47,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def platform() -> Account:
     platform = Account(None)
-    platform.connect_many(ACCOUNTS, small_shop, spread="even")
+    platform.connect_many(ACCOUNTS, small_shop, since=platform.now - 20 * DAY, until=platform.now - 3 * DAY, spread="even")
     return platform
 
 

@@ -25,7 +25,7 @@ States = dict[str, dict[str, dict[str, Any]]]
 """By the account and the stream's name the state to go on from. They are what the connector writes, and hold no secret."""
 
 
-_FORMS = {
+FORMS = {
     "streams": (".*", ""),
     "accounts": ("own|connected|all", "own, connected or all"),
     "account_ids": ("[A-Za-z0-9_, ]*", "ids of accounts, parted by commas"),
@@ -122,13 +122,13 @@ class Options:
     def of(cls, texts: Mapping[str, str]) -> "Options":
         """Those that `texts` hold: names are parted by commas."""
         properties = load_manifest()["spec"]["connection_specification"]["properties"]
-        own = {name: text for name, text in texts.items() if name in _FORMS}
+        own = {name: text for name, text in texts.items() if name in FORMS}
         config = {name: text for name, text in texts.items() if name not in own}
         for name in config.keys() - properties.keys():
-            raise config_error(sentences.unknown_option(name, get_close_matches(name, [*properties, *_FORMS], n=1)))
+            raise config_error(sentences.unknown_option(name, get_close_matches(name, [*properties, *FORMS], n=1)))
         for name, text in own.items():
-            if not re.fullmatch(_FORMS[name][0], text.strip()):
-                raise config_error(sentences.WRONG_CHOICE.format(option=name, form=_FORMS[name][1]))
+            if not re.fullmatch(FORMS[name][0], text.strip()):
+                raise config_error(sentences.WRONG_CHOICE.format(option=name, form=FORMS[name][1]))
         typed = {name: _typed(text, properties[name]["type"]) for name, text in config.items()}
         return cls(typed, **{name: _own(name, text) for name, text in own.items()})
 
@@ -146,7 +146,7 @@ class Reading:
 
     @cached_property
     def _source(self) -> YieldingDeclarativeSource:
-        return YieldingDeclarativeSource(ConfiguredAirbyteCatalog([]), manifest=_with_limits_of(self.workers))
+        return YieldingDeclarativeSource(ConfiguredAirbyteCatalog([]), manifest=manifest_for(self.workers))
 
     @cached_property
     def _catalog(self) -> ConfiguredAirbyteCatalog:
@@ -190,7 +190,7 @@ def dealt(units: Sequence[str], workers: int) -> list[list[str]]:
     return [list(units[number::workers]) for number in range(min(workers, len(units)))]
 
 
-def _with_limits_of(workers: int) -> dict[str, Any]:
+def manifest_for(workers: int) -> dict[str, Any]:
     """The manifest with the part of the limits that one of so many workers has: what it allows in a second, in so many."""
     manifest = load_manifest()
     for policy in manifest["api_budget"]["policies"]:
