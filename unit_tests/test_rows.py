@@ -72,6 +72,10 @@ def test_only_the_data_source_knows_spark_and_nothing_imports_it() -> None:
     assert "pyspark.sql.datasource" in _imports(SPARK)
 
 
+def test_the_image_which_has_no_spark_has_no_data_source_of_sparks() -> None:
+    assert "source_stripe/spark.py" in (SPARK.parents[1] / ".dockerignore").read_text().splitlines()
+
+
 def _imports(file: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
