@@ -26,7 +26,7 @@ override PATH := /usr/local/bin:/usr/bin:/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough pyairbyte-test install-test lint snapshots hooks workflows bench warehouse build image image-test \
+.PHONY: help setup demo test thorough pyairbyte-test spark-test install-test lint snapshots hooks workflows bench warehouse build image image-test \
 	image-sizes sbom lock schemas papers stream clean .venv-tools
 
 help: ## list the targets
@@ -48,6 +48,12 @@ pyairbyte-test: setup ## sync twice with PyAirbyte into DuckDB, and ask in SQL
 	@# There is no PyAirbyte for Python 3.13 yet.
 	@sh tools/environment.sh .venv-pyairbyte 11 13 integration_tests/pyairbyte/requirements.lock
 	$(PYTEST) -m pyairbyte integration_tests/test_pyairbyte.py $(ARGS)
+
+spark-test: ## read with Spark, as tables and as a stream; needs Java
+	@java -version >/dev/null 2>&1 || { echo "make spark-test needs Java 17 or later, and there is no java that runs. Debian has" \
+		"it: apt-get install openjdk-17-jre-headless (Debian 12) or openjdk-21-jre-headless (Debian 13)" >&2; exit 2; }
+	@sh tools/environment.sh .venv-spark $(MINORS) integration_tests/spark/requirements.lock .
+	.venv-spark/bin/python -m pytest -m spark integration_tests/test_spark.py $(ARGS)
 
 install-test: setup .venv-tools ## install the command as README says, with uv, pipx and pip
 	$(PYTEST) -m install integration_tests/test_install.py $(ARGS)
@@ -102,6 +108,8 @@ lock: setup ## resolve the dependencies anew into the lock files, for every Pyth
 	$(LOCK) --universal tools/requirements.in -o tools/requirements.lock
 	$(LOCK) --no-strip-extras integration_tests/pyairbyte/requirements.in \
 		-o integration_tests/pyairbyte/requirements.lock
+	$(LOCK) --universal pyproject.toml --extra spark integration_tests/spark/requirements.in -c requirements-dev.lock \
+		-o integration_tests/spark/requirements.lock
 
 schemas: setup ## derive schemas/ and the papers anew: make schemas OPENAPI=path/to/openapi.json
 	@test -n "$(OPENAPI)" || { echo "say which document: make schemas OPENAPI=path/to/openapi.json" >&2; exit 2; }
@@ -118,4 +126,4 @@ stream: setup ## add a stream: make stream PATH=/v1/tax_rates OPENAPI=path/to/op
 	@$(MAKE) papers
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-pyairbyte .venv-tools dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-pyairbyte .venv-spark .venv-tools dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

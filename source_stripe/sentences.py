@@ -45,6 +45,7 @@ FAR_FUTURE = "The option `start_date` lies in the far future: nothing would ever
 LONG_LOOKBACK = "lookback_window_days is {days}: taken as {most}, since Stripe keeps events for 30 days."
 NO_ADDRESS = "The option `api_base` must be an address such as https://api.stripe.com."
 NO_TLS = "The option `api_base` must be an https address: without TLS only this machine is allowed."
+WRONG_CHOICE = "The option `{option}` must be {form}."
 INJECTED = (
     "The config has a manifest or components of Airbyte's connector builder in it (`{name}`). This connector brings its own:"
     " take it out of the config."
