@@ -254,7 +254,7 @@ class StripeRetriever:
     announced_by: Mapping[str, str] = field(default_factory=dict)
     lists_new: bool = False
     settles: bool = False
-    parents: Mapping[str, str] = field(default_factory=dict)
+    parents: Mapping[str, str] | Sequence[str] = ()
     parent_field: str = ""
     walk: Mapping[str, Any] = field(default_factory=dict)
     parameters: InitVar[Mapping[str, Any] | None] = None
@@ -280,7 +280,7 @@ class StripeRetriever:
             announced_by=self.announced_by,
             lists_new=self.lists_new,
             settles=self.settles,
-            parents=self.parents,
+            parents=dict.fromkeys(self.parents, "") if self.walk else dict(self.parents),
             parent_field=self.parent_field,
             walk=Walk(**self.walk) if self.walk else None,
         )

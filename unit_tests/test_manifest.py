@@ -68,7 +68,7 @@ def another(value: Any) -> Any:
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):
-        return value + 1
+        return value - 1 if value >= 1 else value + 1
     if isinstance(value, str):
         return f"{value}x" if value else "x=x"
     return {"row": "x"} if isinstance(value, dict) else ["x"]
@@ -312,13 +312,13 @@ class Doing:
     # ------------------------------------------------------------------ steps
 
     def syncs(self) -> Any:
-        """The first, a later one, and one that has balance transactions to settle."""
+        """The first, a later one, and one that has more of history to read, and balance transactions to settle."""
         told = events_of(self._stream)
         yet = [self._sync(Stripe(self._stream))]
         if ENDPOINTS[self._stream].cursor_field:
             yet.append(self._sync(Stripe(self._stream, told), FOREIGN))
-        if ENDPOINTS[self._stream].settles:
-            yet.append(self._sync(Stripe(self._stream), PENDING))
+        if ENDPOINTS[self._stream].kind in ("changing", "immutable"):
+            yet.append(self._sync(Stripe(self._stream), INTERRUPTED))
         return yet
 
     def shown(self) -> Any:
@@ -364,7 +364,14 @@ class Doing:
 
 
 FOREIGN = {"followed": str(NOW - 600)}
-PENDING = {"followed": NOW, "start": 0, "version": 2, "livemode": False, "pending": [[NOW - 1, OLD, OLD]]}
+INTERRUPTED = {
+    "followed": NOW,
+    "start": 0,
+    "version": 2,
+    "livemode": False,
+    "unread": [[OLD - 1, OLD + 1]],
+    "pending": [[NOW - 1, OLD, OLD]],
+}
 DENIED = {"error": {"message": "Having more permissions would allow this."}}
 OWN: tuple[Refusal, ...] = (
     (403, {}, DENIED),
