@@ -11,7 +11,6 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
-from unittest import mock
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -29,7 +28,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from source_stripe.api.account import Account
 from source_stripe.api.request import Answer, Request
 from source_stripe.api.transport import Transport, Trip
-from source_stripe.source import SourceStripe, load_manifest
+from source_stripe.source import SourceStripe, load_manifest, resources
 from source_stripe.sync.clock import Clock
 from unit_tests.virtual_time import VirtualLoop, in_virtual_time
 
@@ -44,6 +43,14 @@ ANY = re.compile(r"https?://.*")
 STATUSES = (400, 401, 402, 403, 404, 405, 408, 409, 410, 422, 425, 429, 500, 502, 503, 504)
 MOST_REQUESTS = 500
 
+NAMED = ("parents", "changed_with", "again", "announced_by", "more", "request_headers", "properties")
+"""Mappings whose keys say something of their own."""
+
+
+class Key(str):
+    """A step to a key, not to what stands under it."""
+
+
 Place = tuple[str | int, ...]
 Refusal = tuple[int, dict[str, str], Any]
 """The status, headers and body of an answer."""
@@ -52,6 +59,8 @@ Refusal = tuple[int, dict[str, str], Any]
 
 
 def leaves(node: Any, place: Place = ()) -> Iterator[Place]:
+    if place[-1:] and place[-1] in NAMED and isinstance(node, dict):
+        yield from ((*place, Key(key)) for key in node)
     if isinstance(node, dict | list) and node:
         for key, inner in node.items() if isinstance(node, dict) else enumerate(node):
             yield from leaves(inner, (*place, key))
@@ -60,7 +69,11 @@ def leaves(node: Any, place: Place = ()) -> Iterator[Place]:
 
 
 def value_at(place: Place) -> Any:
-    return functools.reduce(lambda node, step: node[step], place, MANIFEST)
+    return place[-1] if isinstance(place[-1], Key) else node_at(place, MANIFEST)
+
+
+def node_at(place: Place, manifest: Any) -> Any:
+    return functools.reduce(lambda node, step: node[step], place, manifest)
 
 
 def another(value: Any) -> Any:
@@ -77,8 +90,11 @@ def another(value: Any) -> Any:
 def changed(place: Place, value: Any) -> dict[str, Any]:
     """The manifest with that value in that place."""
     manifest = copy.deepcopy(MANIFEST)
-    node = functools.reduce(lambda node, step: node[step], place[:-1], manifest)
-    node[place[-1]] = value
+    node, last = node_at(place[:-1], manifest), place[-1]
+    if isinstance(last, Key):
+        node |= {value: node.pop(last)}
+    else:
+        node[last] = value
     return manifest
 
 
@@ -96,7 +112,7 @@ KINDS = {
 def stream_of(place: Place) -> str:
     """The stream that a place is about: its own, or one of the kind."""
     if place[0] == "streams":
-        return str(MANIFEST["streams"][place[1]]["$parameters"]["name"])
+        return str(value_at((*place[:2], "$parameters", "name")))
     return next((stream for kind, stream in KINDS.items() if kind in place), "charges")
 
 
@@ -105,7 +121,7 @@ def traits(entry: Any, place: Place = ()) -> Iterator[Place]:
     if place == ():
         yield (entry["$ref"],)
     for name, inner in entry.items() if isinstance(entry, dict) else ():
-        if place[-1:] not in (("parents",), ("changed_with",), ("again",), ("announced_by",), ("more",)):
+        if place[-1:] == () or place[-1] not in NAMED:
             yield (*place, name)
             for item in inner if isinstance(inner, list) else [inner]:
                 yield from traits(item, (*place, name))
@@ -233,7 +249,7 @@ def _told_of_children(stream: str) -> Iterator[tuple[str, dict[str, Any]]]:
     child = ENDPOINTS[stream]
     owners = [child.parent_field] if len(child.parents) == 1 else [ENDPOINTS[parent].object for parent in child.parents]
     for type_ in child.events if child.parents else ():
-        yield type_, {"id": f"child_{type_}", "object": child.object} | {owner: f"parent_{type_}" for owner in owners}
+        yield type_, {"id": f"child_{type_}", "object": child.object} | dict.fromkeys(owners, f"parent_{type_}")
     for field, types in child.walk.again.items() if child.walk is not None else ():
         for type_ in types:
             yield type_, {"id": "other", "object": "other"} | _at(field, f"walked_{type_}")
@@ -260,7 +276,8 @@ class Doing:
 
     def __init__(self, manifest: dict[str, Any], stream: str) -> None:
         own = [
-            entry for entry, is_own in zip(manifest["streams"], MANIFEST["streams"], strict=True)
+            entry
+            for entry, is_own in zip(manifest["streams"], MANIFEST["streams"], strict=True)
             if is_own["$parameters"]["name"] in family(stream)
         ]
         self._manifest, self._stream = {**manifest, "streams": own}, stream
@@ -333,7 +350,11 @@ class Doing:
     def refused_syncs(self) -> Any:
         """How each kind of answer that is none ends, and how long Stripe's own wish and being down are waited for."""
         own = [self._sync(Stripe(self._stream, own=each)) for each in OWN]
-        refusals = ([(403, {}, DENIED)], [(503, {"Retry-After": "77"}, DENIED)], [(503, {}, DENIED)] * MOST_REQUESTS)
+        refusals: tuple[list[Refusal], ...] = (
+            [(403, {}, DENIED)],
+            [(503, {"Retry-After": "77"}, DENIED)],
+            [(503, {}, DENIED)] * MOST_REQUESTS,
+        )
         return own, [self._sync(Stripe(self._stream, refusals=each)) for each in refusals]
 
     def bad_keys(self) -> Any:
@@ -459,7 +480,8 @@ def state_of(stream: str, blob: dict[str, Any] | None) -> list[dict[str, Any]]:
     """`followed` stands under the name of the cursor."""
     if blob is None:
         return []
-    blob = {ENDPOINTS[stream].cursor_field if name == "followed" else name: value for name, value in blob.items()}
+    cursor = ENDPOINTS[stream].cursor_field or ""
+    blob = {cursor if name == "followed" else name: value for name, value in blob.items()}
     return [{"type": "STREAM", "stream": {"stream_descriptor": {"name": stream}, "stream_state": blob}}]
 
 
@@ -492,3 +514,86 @@ def has_effect(place: Place, value: Any) -> bool:
     stream = stream_of(place)
     doing = Doing(changed(place, value), stream)
     return any(doing.step(step) != usual_step(stream, step) for step in Doing.STEPS)
+
+
+def quick_or_thorough(places: Iterator[Place]) -> list[Any]:
+    """All places but those in the entries of most streams, which are thorough."""
+    quick = exemplary()
+    return [
+        pytest.param(
+            place,
+            id=".".join([*([stream_of(place)] if place[0] == "streams" else []), *map(str, place)]),
+            marks=() if place[0] != "streams" or stream_of(place) in quick else pytest.mark.thorough,
+        )
+        for place in places
+    ]
+
+
+UNREAD = [("version",)]
+"""The CDK's schema demands it, and neither the CDK nor the connector makes anything of it."""
+
+
+@pytest.mark.parametrize("place", quick_or_thorough(place for place in leaves(MANIFEST) if place not in UNREAD))
+def test_whatever_is_changed_in_the_manifest_changes_what_the_connector_does(place: Place) -> None:
+    assert has_effect(place, another(value_at(place)))
+
+
+WORDS = {
+    "BearerAuthenticator": "NoAuth",
+    "CustomBackoffStrategy": "ExponentialBackoffStrategy",
+    "CustomPaginationStrategy": "PageIncrement",
+    "CustomRequester": "HttpRequester",
+    "CustomRetriever": "SimpleRetriever",
+    "DatetimeBasedCursor": "IncrementingCountCursor",
+    "DefaultErrorHandler": "CompositeErrorHandler",
+    "DefaultPaginator": "NoPagination",
+    "FAIL": "RETRY",
+    "JsonFileSchemaLoader": "InlineSchemaLoader",
+    "MovingWindowCallRatePolicy": "UnlimitedCallRatePolicy",
+    "NoPagination": "DefaultPaginator",
+    "RATE_LIMITED": "RETRY",
+    "RETRY": "FAIL",
+    "WaitTimeFromHeader": "WaitUntilTimeFromHeader",
+    "changing": "immutable",
+    "child": "small",
+    "immutable": "changing",
+    "listed": "small",
+    "request_parameter": "header",
+    "small": "snapshot",
+    "snapshot": "small",
+}
+"""Words of the CDK, and kinds of stream, each with another that could stand in its place."""
+
+
+@pytest.mark.parametrize(
+    "place", quick_or_thorough(place for place in leaves(MANIFEST) if place[0] != "streams" and str(value_at(place)) in WORDS)
+)
+def test_another_word_of_the_cdk_is_another_thing_to_do(place: Place) -> None:
+    assert has_effect(place, WORDS[value_at(place)])
+
+
+EACH_STREAM = quick_or_thorough(("streams", number) for number in range(len(MANIFEST["streams"])))
+
+
+@pytest.mark.parametrize("place", EACH_STREAM)
+def test_an_unchanged_manifest_does_the_same_again(place: Place) -> None:
+    doing, stream = Doing(copy.deepcopy(MANIFEST), stream_of(place)), stream_of(place)
+    assert [doing.step(step) for step in Doing.STEPS] == [usual_step(stream, step) for step in Doing.STEPS]
+
+
+@pytest.mark.parametrize("place", EACH_STREAM)
+def test_with_the_manifest_as_it_is_all_syncs_bring_records_and_none_fails(place: Place) -> None:
+    syncs = usual_step(stream_of(place), "syncs")
+    assert [(failures, told) for _, _, failures, told, _ in syncs] == [([], [])] * len(syncs)
+    assert all(records for _, records, *_ in syncs)
+
+
+def test_the_manifest_is_written_for_the_oldest_cdk_that_is_allowed() -> None:
+    project = (resources() / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'"airbyte-cdk>={MANIFEST["version"]},' in project
+
+
+@pytest.mark.parametrize("which", ["raw", "resolved"])
+def test_the_manifest_is_one_by_the_cdks_schema(which: str) -> None:
+    manifest = load_manifest() if which == "raw" else SourceStripe().resolved_manifest
+    validate_manifest(manifest, get_declarative_component_schema())
