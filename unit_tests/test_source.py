@@ -226,6 +226,8 @@ def test_what_a_stream_declares_reaches_its_endpoint(stream: str) -> None:
     assert [each.field for each in endpoint.nested_lists] == [each["field"] for each in entry.pop("nested_lists", [])]
     assert endpoint.passes == [dict(parse_qsl(each)) for each in entry.pop("passes", [""])]
     assert {name: getattr(endpoint.walk, name) for name in walk} == walk
+    parents = entry.pop("parents", {})
+    assert endpoint.parents == (dict.fromkeys(parents, "") if walk else parents)
     assert {name: getattr(endpoint, name) for name in entry} == entry
 
 
