@@ -3,8 +3,10 @@
 import asyncio
 import math
 import textwrap
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from source_stripe import sentences
 from source_stripe.api.account import Account
@@ -12,7 +14,8 @@ from source_stripe.api.errors import StripeError
 from source_stripe.api.pace import Pace
 from source_stripe.config import config_error
 from source_stripe.density import STRIPES_BEGINNING, Density
-from source_stripe.sync.endpoint import Endpoint, is_time
+from source_stripe.sync.endpoint import Endpoint, Listed, is_time
+from source_stripe.sync.page import END_OF_TIME
 
 MOST_REQUESTS = 8
 """So many for each stream, at most."""
@@ -20,50 +23,78 @@ MOST_REQUESTS = 8
 _WIDTH = 80
 _SHARE_OF_LIMITS = 0.9
 """What a first sync uses at least of what the limits allow."""
+_SMALL_DOUBT = 0.02
+"""Of a list's length: more looks would not tell much more."""
+_LOOKS = 3
+"""At so many places before a list is taken for a short one."""
+_WITH_TIMES = ("changing", "immutable")
+"""Kinds of stream whose list can be looked into at any time; the others' can be read from its top alone."""
 
-_WITHOUT_LIST = {"child": "read with its parent", "snapshot": "one object"}
-"""By the kind of a stream that has no list of its own: what to say instead."""
-_WITHOUT_TIMES = ("small", "listed")
-"""Kinds of stream whose list can be read from its top alone."""
+Certainty = Literal["exact", "about", "more"]
+_MARKS: dict[Certainty, str] = {"exact": "", "about": "~ ", "more": "> "}
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """About how many objects a stream has, in how many pages, and how many more requests nested lists take; in place of that
-    `why`, where it can't be told."""
+    """How many objects a stream has (None: nobody knows), in how many pages, and how many requests nested lists or the lists
+    of children take besides; in place of that `why`, where it has no requests of its own."""
 
     stream: str
-    objects: float = 0.0
+    objects: float | None = None
     pages: int = 0
     nested: int = 0
-    is_exact: bool = False
+    certainty: Certainty = "about"
     why: str = ""
 
 
-async def estimates(account: Account, streams: Sequence[tuple[Endpoint, int]], rows: sentences.Rows) -> list[Estimate]:
-    """Of each stream, given with the time from which on its objects are wanted. A config error when none can be asked for."""
-    looked_at = [_Stream(account, endpoint, start, rows) for endpoint, start in streams]
-    await asyncio.gather(*(stream.begin() for stream in looked_at))
-    oldest = [each.oldest for stream in looked_at for each in stream.lists if each.oldest]
-    await asyncio.gather(*(stream.look(min(oldest, default=0)) for stream in looked_at))
-    return [stream.estimate() for stream in looked_at]
+async def estimates(
+    account: Account, streams: Sequence[Endpoint], parents: Mapping[str, Endpoint], start: int, rows: sentences.Rows
+) -> list[Estimate]:
+    """Of each stream, of objects that were created from `start` on, and of the parents that are read for children that stand in
+    them; `parents` are those of all children. A config error when none can be asked for."""
+    own = {each.name: each for each in streams if each.kind != "child"} | dict(parents)
+    walked = [each for each in streams if each.walk is not None]
+    looked_at = {name: _Stream(account, endpoint, start, walked, rows) for name, endpoint in own.items()}
+    await asyncio.gather(*(stream.begin() for stream in looked_at.values()))
+    beginning = min((each.deepest for stream in looked_at.values() for each in stream.lists), default=0)
+    await asyncio.gather(*(stream.look(beginning) for stream in looked_at.values()))
+    children = [_of_children(each, [looked_at[name] for name in each.parents]) for each in streams if each.kind == "child"]
+    read = {each.name for each in streams}.union(*(each.parents for each in streams if each.walk is None))
+    lists = [stream.estimate() for name, stream in looked_at.items() if name in read]
+    return sorted([*lists, *children], key=lambda each: each.stream)
+
+
+def _of_children(child: Endpoint, parents: Sequence["_Stream"]) -> Estimate:
+    """Of children that stand in their parents' answers, or that have a list for each parent: these are listed anew for it."""
+    of_parents = [parent.estimate() for parent in parents]
+    if child.walk is None or any(each.why for each in of_parents):
+        refusal = next((each.why for each in of_parents if each.why), "")
+        return Estimate(child.name, why=refusal or f"read with {', '.join(child.parents)}")
+    walks = sum((each.objects or 0) * parent.share(child.name) for each, parent in zip(of_parents, parents, strict=True))
+    certainty = _least_certain(of_parents)
+    return Estimate(child.name, None, sum(each.pages for each in of_parents), round(walks), certainty)
 
 
 class _Stream:
     """A stream as far as a few pages show it, and what Stripe says no with, if it does."""
 
-    def __init__(self, account: Account, endpoint: Endpoint, start: int, rows: sentences.Rows) -> None:
-        self.endpoint, self.rows, self.kind = endpoint, rows, getattr(endpoint, "kind", "")
-        passes = [] if self.kind in _WITHOUT_LIST else endpoint.passes
-        self.lists = [_List(account, endpoint, index, start) for index in range(len(passes))]
+    def __init__(
+        self, account: Account, endpoint: Endpoint, start: int, walked: Sequence[Endpoint], rows: sentences.Rows
+    ) -> None:
+        self.endpoint, self.rows = endpoint, rows
+        children = [each for each in walked if endpoint.name in each.parents]
+        self.lists = [_List(account, endpoint, index, start, children) for index in range(len(endpoint.passes))]
         self.refusal: StripeError | None = None
 
     async def begin(self) -> None:
         await self._ask(lambda each: each.begin())
 
     async def look(self, beginning: int) -> None:
-        if self.kind not in _WITHOUT_TIMES:
-            await self._ask(lambda each: each.look(beginning, MOST_REQUESTS // len(self.lists) - 1))
+        most = MOST_REQUESTS // max(1, len(self.lists)) - 1
+        if self.endpoint.kind in _WITH_TIMES:
+            await self._ask(lambda each: each.look(beginning, most))
+        else:
+            await self._ask(lambda each: each.go_on(most))
 
     async def _ask(self, ask: Callable[["_List"], Awaitable[None]]) -> None:
         try:
@@ -74,19 +105,21 @@ class _Stream:
                 raise config_error(sentences.of_question(error, self.endpoint.permission, self.rows)) from error
             self.refusal, self.lists = error, []
 
+    def share(self, child: str) -> float:
+        """Of how many of the objects the children of that name are asked for."""
+        return sum(each.leading[child] for each in self.lists) / max(1, sum(each.seen for each in self.lists))
+
     def estimate(self) -> Estimate:
         name, size = self.endpoint.name, self.endpoint.paging.size
         if self.refusal is not None:
-            return Estimate(name, why=sentences.not_to_be_read(self.refusal, self.endpoint.permission, self.rows))
-        if self.kind in _WITHOUT_LIST:
-            return Estimate(name, why=_WITHOUT_LIST[self.kind])
+            absent = self.endpoint.product if self.refusal.is_not_enabled else ""
+            return Estimate(name, why=sentences.not_to_be_read(self.refusal, self.endpoint.permission, self.rows, absent))
         is_exact = all(each.is_whole for each in self.lists)
-        if self.kind in _WITHOUT_TIMES and not is_exact:
-            return Estimate(name, why=f"more than {size:,}: its list can't be looked into")
+        certainty: Certainty = "exact" if is_exact else "about" if self.endpoint.kind in _WITH_TIMES else "more"
         objects = sum(each.objects for each in self.lists)
         pages = sum(max(1, math.ceil(each.objects / size)) for each in self.lists)
         cut = sum(each.cut for each in self.lists) / max(1, sum(each.seen for each in self.lists))
-        return Estimate(name, objects, pages, round(objects * cut), is_exact)
+        return Estimate(name, objects, pages, round(objects * cut), certainty)
 
 
 @dataclass
@@ -97,55 +130,81 @@ class _List:
     endpoint: Endpoint
     pass_index: int
     start: int
-    lowest: int = 0
     """Nothing that is wanted was created before."""
+    children: Sequence[Endpoint] = ()
+    """Those that have a list for each object of this one."""
+    lowest: int = 0
     newest: int = 0
-    oldest: int = 0
-    """Of the objects of the first page."""
+    deepest: int = END_OF_TIME
+    """When the newest and the oldest object were created of those seen; nothing was before `lowest`."""
+    last: str = ""
+    seen_from_top: int = 0
     seen: int = 0
     cut: int = 0
     """Nested lists in the objects seen that have to be read besides."""
+    leading: Counter[str] = field(default_factory=Counter)
+    """By the children's name how many of the objects seen may have some."""
     is_whole: bool = False
     density: Density = field(default_factory=Density)
 
     async def begin(self) -> None:
-        """Look at the newest objects."""
-        times, has_more = await self._page(None)
+        """Look at the top of the list."""
         self.lowest = max(self.start, STRIPES_BEGINNING)
-        self.is_whole = not has_more or not times
-        if times:
-            self.newest, self.oldest = times[0], times[-1]
-            self.density.see(self.oldest, self.newest, len(times))
+        await self._page(None)
+
+    async def go_on(self, requests: int) -> None:
+        """Read on from the top."""
+        while requests and not self.is_whole:
+            requests -= 1
+            await self._page(None, after=self.last)
 
     async def look(self, beginning: int, requests: int) -> None:
-        """Look at the account's `beginning`, as far as that is known, and then wherever most is in doubt."""
-        at = beginning - 1 if self.lowest < beginning < self.oldest else (self.lowest + self.oldest) // 2
-        for _ in range(0 if self.is_whole else requests):
-            times, has_more = await self._page(at)
-            if times:
-                self.density.see(times[-1], max(at, times[0]), len(times))
-            if not has_more:
-                self.lowest = times[-1] if times else at + 1
+        """Look at what comes next, at the account's `beginning`, as far as that is known, and then wherever most is in doubt. A
+        list that seems short is read on to its end."""
+        await self.go_on(1)
+        at = beginning - 1 if self.lowest < beginning < self.deepest else (self.lowest + self.deepest) // 2
+        for left in range(0 if self.is_whole or not self.density else requests - 1, 0, -1):
+            total, in_reach = self.density.objects(self.lowest, self.newest), left * self.endpoint.paging.size
+            if left <= requests - _LOOKS and total < self.seen_from_top + in_reach:
+                return await self.go_on(left)
+            if not await self._page(at):
+                self.lowest = min(at + 1, self.deepest)
             lo, hi = self.density.widest(self.lowest, self.newest)
-            if self.density.doubt(lo, hi) < self.endpoint.paging.size:
+            if self.density.doubt(lo, hi) < _SMALL_DOUBT * total:
                 break
             at = int((lo + hi) / 2)
 
-    async def _page(self, hi: int | None) -> tuple[list[int], bool]:
-        """When the objects of the page below `hi` were created, newest first, and whether there are more."""
-        request = self.endpoint.list_request(self.start or None, hi, None, self.pass_index)
-        listed = await self.account.get(request, self.endpoint.listed)
+    async def _page(self, hi: int | None, after: str | None = None) -> bool:
+        """See the page below `hi`, or after the object `after`; whether there are more."""
+        listed = await self._listed(hi, after)
+        times = [row.created for row in listed.rows if is_time(row.created)]
+        if times:
+            self.newest, self.deepest = max(self.newest, *times), min(self.deepest, *times)
+            self.density.see(min(times), max(hi or 0, *times), len(times))
         self.seen += len(listed.rows)
         self.cut += sum(len(self.endpoint.cut_lists(row)) for row in listed.rows)
-        return [row.created for row in listed.rows if is_time(row.created)], listed.has_more
+        for child in self.children:
+            self.leading[child.name] += sum(child.walk is not None and child.walk.leads_from(raw) for raw in listed.raws)
+        if hi is None:
+            self.seen_from_top += len(listed.rows)
+            self.last = listed.rows[-1].id if listed.rows else ""
+            self.is_whole = not listed.has_more or not self.last
+        return listed.has_more
+
+    async def _listed(self, hi: int | None, after: str | None) -> Listed:
+        if self.endpoint.kind == "snapshot":
+            return await self.account.get(self.endpoint.snapshot_request(), self.endpoint.snapshot)
+        start = self.start if self.endpoint.kind in _WITH_TIMES else 0
+        request = self.endpoint.list_request(start or None, hi, after, self.pass_index)
+        return await self.account.get(request, self.endpoint.listed)
 
     @property
     def objects(self) -> float:
         """Below everything that was seen no more is counted on than lies above."""
-        if self.is_whole:
-            return self.seen
-        above = self.density.objects(self.density.earliest, self.newest)
-        return above + min(above, self.density.objects(self.lowest, self.density.earliest))
+        if self.is_whole or not self.density:
+            return self.seen_from_top
+        above = self.density.objects(self.deepest, self.newest)
+        return above + min(above, self.density.objects(self.lowest, self.deepest))
 
 
 def table(estimates: Sequence[Estimate], pace: Pace, asked: int) -> str:
@@ -162,15 +221,22 @@ def table(estimates: Sequence[Estimate], pace: Pace, asked: int) -> str:
 
 def _figures(estimates: Sequence[Estimate], pace: Pace) -> str:
     """The columns of what is read side by side."""
-    is_exact = all(each.is_exact for each in estimates)
+    certainty = _least_certain(estimates)
     requests = sum(each.pages + each.nested for each in estimates)
     # A nested list has an endpoint of its own.
     most = max((max(each.pages, each.nested) for each in estimates), default=0)
     minutes = max(requests / pace.rate, most / pace.endpoint_rate) / _SHARE_OF_LIMITS / 60
-    objects = _rounded(sum(each.objects for each in estimates), is_exact)
-    return f"{objects:>13}  {_rounded(requests, is_exact):>10}  {minutes:>8,.1f}"
+    known = [each.objects for each in estimates if each.objects is not None]
+    objects = _rounded(sum(known), certainty) if known or not estimates else "?"
+    return f"{objects:>13}  {_rounded(requests, certainty):>10}  {minutes:>8,.1f}"
 
 
-def _rounded(number: float, is_exact: bool) -> str:
+def _least_certain(estimates: Sequence[Estimate]) -> Certainty:
+    return max((each.certainty for each in estimates), key=list(_MARKS).index, default="exact")
+
+
+def _rounded(number: float, certainty: Certainty) -> str:
     """All digits of what is known exactly, else two."""
-    return f"{number:,.0f}" if is_exact or number < 100 else f"~ {float(f'{number:.2g}'):,.0f}"
+    if certainty == "exact":
+        return f"{number:,.0f}"
+    return f"{_MARKS[certainty]}{float(f'{number:.2g}') if number >= 100 else round(number):,.0f}"

@@ -50,14 +50,12 @@ class YieldingEntrypoint(AirbyteEntrypoint):
             yield from self._read(arguments)
         elif arguments.command == "catalog":
             names = [name.strip() for name in arguments.streams.split(",")] if arguments.streams else None
-            streams = [stream.as_airbyte_stream() for stream in self.source.streams({})]
-            yield catalog.written(catalog.chosen(streams, names, arguments.full_refresh)).encode()
+            yield catalog.written(catalog.chosen(self.source.offered(), names, arguments.full_refresh)).encode()
         elif arguments.command == "estimate":
             config = self.source.configure(self.source.read_config(arguments.config), "")
             self.set_up_secret_filter(config, self.source.spec(self.logger).connectionSpecification)
             selected = self.source.read_catalog(arguments.catalog).streams if arguments.catalog else ()
-            names = [each.stream.name for each in selected] or [stream.name for stream in self.source.streams(config)]
-            yield self.source.estimate(config, names).encode()
+            yield self.source.estimate(config, [each.stream.name for each in selected]).encode()
         else:
             for text in self.run(arguments):
                 yield text.encode() + b"\n"

@@ -196,8 +196,10 @@ def _reason_of_401(error: StripeError) -> str:
     return "address" if "IP address" in error.message else "invalid"
 
 
-def not_to_be_read(error: StripeError, permission: str, rows: Rows) -> str:
-    """In a few words why a stream can't be read."""
+def not_to_be_read(error: StripeError, permission: str, rows: Rows, absent: str = "") -> str:
+    """In a few words why a stream can't be read; `absent`: the product that the account does not have."""
+    if absent:
+        return f"the account does not have {absent}"
     return (
         f"needs {_as_rows(missing_rows(error, permission, rows))}"
         if error.is_missing_permission

@@ -15,6 +15,7 @@ from airbyte_cdk.models import (
     AirbyteConnectionStatus,
     AirbyteMessage,
     AirbyteStateMessage,
+    AirbyteStream,
     ConfiguredAirbyteCatalog,
     ConfiguredAirbyteStream,
     SyncMode,
@@ -27,6 +28,7 @@ from airbyte_cdk.sources.declarative.parsers.model_to_component_factory import M
 from airbyte_cdk.sources.declarative.requesters.paginators import NoPagination
 from airbyte_cdk.sources.declarative.schema import JsonFileSchemaLoader, SchemaLoader
 from airbyte_cdk.sources.streams.concurrent.abstract_stream import AbstractStream
+from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
 
 from source_stripe import check, estimate, files, sentences
 from source_stripe.api.account import Account, Watcher
@@ -34,10 +36,11 @@ from source_stripe.api.pace import Pace
 from source_stripe.components import CreatedRange, Paging, StripeRequester, StripeRetriever, pace_of
 from source_stripe.config import check_options, config_error, is_test_key, warn_of_unknown
 from source_stripe.messages import Messages, Trouble, records_of
-from source_stripe.stream import stripe_stream
+from source_stripe.stream import Read, stripe_stream
 from source_stripe.sync.clock import Clock
 from source_stripe.sync.endpoint import Endpoint
 from source_stripe.sync.output import Failed, Item, Note, Page, Shares, Status
+from source_stripe.sync.readings import with_children
 from source_stripe.sync.state import StreamState, interrupted_states_of, states_of
 from source_stripe.sync.sync import Selected, Sync
 
@@ -118,10 +121,7 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
 
     def streams(self, config: Mapping[str, Any]) -> list[AbstractStream]:
         """The streams of the manifest, by name."""
-        return [
-            stripe_stream(definition, self._schema(definition), lambda catalog: self.read(self.logger, config, catalog))
-            for definition in self._bound(config)._definitions.values()
-        ]
+        return list(self._bound(config)._streams(lambda catalog: self.read(self.logger, config, catalog)))
 
     def read(
         self,
@@ -151,16 +151,31 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         items = bound._items(catalog, _state_blobs(state or []), watched)
         return Messages(len(catalog.streams), bound._rows).of(items)
 
-    def estimate(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
-        """A table that tells how much a first read of the streams of these names has to read, and how long it takes."""
+    def offered(self) -> list[AirbyteStream]:
+        """All streams, as `discover` shows them; no config is needed."""
+        whole = type(self)(manifest=self._manifest, clock=self._clock)
+        return [stream.as_airbyte_stream() for stream in whole._streams(lambda _: ())]
+
+    def estimate(self, config: Mapping[str, Any], names: Sequence[str] = ()) -> str:
+        """A table that tells how much a first read of the streams of these names, or of all, has to read, and how long it
+        takes."""
         bound = self._bound(config)
         if unknown := next((name for name in names if name not in bound._definitions), None):
             raise config_error(sentences.UNKNOWN_STREAM.format(stream=unknown))
-        streams = [(endpoint, range_.start) for endpoint, range_ in map(bound._parts, names)]
+        streams = [bound.endpoint(name) for name in names or bound._definitions]
+        children = [each for each in streams if each.walk is None]
+        parents = {
+            name: with_children(bound.endpoint(name), [child for child in children if name in child.parents])
+            for name in dict.fromkeys(parent for each in streams for parent in each.parents)
+        }
 
         async def ask() -> str:
             account = bound._account_for_a_while()
-            found = await estimate.estimates(account, streams, bound._rows)
+            _, range_ = bound._parts(streams[0].name)
+            try:
+                found = await estimate.estimates(account, streams, parents, range_.start, bound._rows)
+            finally:
+                account.close()
             return estimate.table(found, account.pace, account.requests)
 
         with asyncio.Runner(loop_factory=self._clock.new_loop) as runner:
@@ -184,6 +199,11 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         self._spec_component.validate_config(wanted)
         check_options(wanted, self._spec_component.connection_specification)
         return wanted
+
+    def _streams(self, read: Read) -> Iterator[DefaultStream]:
+        """Those that this source knows, with what `read` brings of them."""
+        for definition in self._definitions.values():
+            yield stripe_stream(definition, self._schema(definition), read)
 
     @cached_property
     def _definitions(self) -> dict[str, Definition]:

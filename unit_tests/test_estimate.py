@@ -11,9 +11,10 @@ PACE = Pace(100, 25)
 def test_the_table_tells_what_is_known_exactly_from_what_is_estimated() -> None:
     known = [
         Estimate("charges", 512_345.6, 5124),
-        Estimate("coupons", 20, 1, is_exact=True),
+        Estimate("coupons", 20, 1, certainty="exact"),
         Estimate("disputes", why='needs "Disputes: Read"'),
         Estimate("invoices", 100_000, 1000, nested=20_000),
+        Estimate("persons", None, 2, nested=150, certainty="exact"),
     ]
     assert table(known, PACE, asked=20).splitlines() == [
         "stream          objects    requests   minutes",
@@ -21,9 +22,19 @@ def test_the_table_tells_what_is_known_exactly_from_what_is_estimated() -> None:
         "coupons              20           1       0.0",
         'disputes  needs "Disputes: Read"',
         "invoices      ~ 100,000    ~ 21,000      14.8",
+        "persons               ?         152       0.1",
         "in all        ~ 610,000    ~ 26,000      14.8",
         "",
         "A first read at 100 requests a second, 25 to one endpoint; 20 requests told.",
+    ]
+
+
+def test_of_a_list_that_was_not_read_to_its_end_there_may_be_more() -> None:
+    known = [Estimate("tax_codes", 800, 8, certainty="more"), Estimate("charges", 50, 1)]
+    assert table(known, PACE, asked=9).splitlines()[1:4] == [
+        "tax_codes          > 800         > 8       0.0",
+        "charges             ~ 50         ~ 1       0.0",
+        "in all             > 850         > 9       0.0",
     ]
 
 
