@@ -427,11 +427,27 @@ class Account:
         """From now on answers show the object with `fields`: by dotted place any JSON text, or bytes that are none, in place of
         the value; None leaves the field out. Lists are still filtered and sorted by what the object was, which is the truth."""
         with self.lock:
-            if self.shelf(kind).own(id) is None:
+            if self.shelf(kind).own(id) is None and not self._is_item(kind, id):
                 raise KeyError(f"no {kind} {id!r}")
             raw = {place: text.encode() if isinstance(text, str) else text for place, text in fields.items()}
             self._odd.setdefault((kind, id), {}).update(raw)
             self._rendered.clear()
+
+    def mend(self) -> None:
+        """Nothing is odd any more."""
+        with self.lock:
+            self._odd.clear()
+            self._rendered.clear()
+
+    def shown_odd(self, shown: Object) -> bytes:
+        """The JSON of what an answer shows, with what is odd."""
+        return orjson.dumps(with_raw(shown, self._odd))
+
+    def _is_item(self, kind: str, id: str) -> bool:
+        """Whether it stands in a list of another object."""
+        objects = (obj for shelf in self._shelves.values() for obj in shelf.objects.values())
+        lists = (value for obj in objects for value in obj.values() if isinstance(value, dict) and value.get("object") == "list")
+        return any((item["object"], item["id"]) == (kind, id) for list_ in lists for item in list_["data"])
 
     # ------------------------------------------------------------------ events
 

@@ -27,6 +27,10 @@ class _Object(msgspec.Struct):
     deleted: bool = False
 
 
+class _Reference(msgspec.Struct):
+    id: str
+
+
 class _NestedHead(msgspec.Struct):
     """A list inside an object, as far as it tells whether it is whole: not unless it says so."""
 
@@ -35,6 +39,7 @@ class _NestedHead(msgspec.Struct):
 
 _decode_list = msgspec.json.Decoder(_List).decode
 _decode_object = msgspec.json.Decoder(_Object).decode
+_decode_reference = msgspec.json.Decoder(str | _Reference).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +177,8 @@ class Endpoint:
         assert self.walk is not None
         query: Query = ((self.walk.owner, parent),) if self.walk.owner else ()
         if self.walk.more:
-            fields = msgspec.json.decode(raw)
-            query += tuple((name, str(fields[field])) for name, field in self.walk.more.items() if fields.get(field))
+            fields = fields_of(raw)
+            query += tuple((name, id) for name, field in self.walk.more.items() if (id := id_in(fields.get(field))))
         return Request(self.walk.path, query + self.paging.query(after), parent)
 
     def listed(self, answer: Answer) -> Listed:
@@ -306,6 +311,8 @@ def _minified(answer: Answer) -> tuple[bytes, bool]:
             body, is_mended = body.decode(errors="replace").encode(), True
     try:
         return msgspec.json.format(body, indent=-1), is_mended
+    except RecursionError:
+        raise answer.odd("it is nested too deeply") from None
     except msgspec.DecodeError as error:
         mended = _HALF_A_PAIR.sub(_mended, body)
         if mended == body:
@@ -347,6 +354,15 @@ def _as_objects(values: Raw) -> bytes:
     except msgspec.ValidationError:
         return bytes(values)
     return msgspec.json.encode([{"id": item} if bytes(item).startswith(b'"') else item for item in items])
+
+
+def id_in(value: bytes | Raw | None) -> str:
+    """The id in JSON that is an id or an object, "" if there is none."""
+    try:
+        known = _decode_reference(value or b"null")
+    except msgspec.ValidationError:
+        return ""
+    return known if isinstance(known, str) else known.id
 
 
 def _time(value: Raw) -> int:

@@ -114,10 +114,10 @@ class Sync(Watcher):
     async def _run(self, reading: Reading) -> None:
         """Read to the end. What makes a reading fail is nobody else's; nor is it its parent's what makes children fail."""
         error = await _error_of(reading)
-        if (rest := without_refused(reading, error, self._endpoint_of)) is not None:
+        if error is not None and (rest := without_refused(reading, error, self._endpoint_of)) is not None:
             for outlet in reading.outlets:
                 if outlet not in rest.outlets:
-                    outlet.stream.error = error
+                    outlet.stream.fail(error, reading.endpoint.name)
             reading, error = rest, await _error_of(rest)
         if isinstance(error, StripeError) and reading.endpoint.product and error.is_not_enabled:
             reading.note("not_enabled", product=reading.endpoint.product, error=error)
