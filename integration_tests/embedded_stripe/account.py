@@ -6,6 +6,7 @@ import heapq
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -433,15 +434,19 @@ class Account:
             self._odd.setdefault((kind, id), {}).update(raw)
             self._rendered.clear()
 
-    def mend(self) -> None:
-        """Nothing is odd any more."""
-        with self.lock:
-            self._odd.clear()
-            self._rendered.clear()
+    @contextmanager
+    def mended(self) -> Iterator[None]:
+        """While it lasts, nothing is odd."""
+        odd, self._odd = self._odd, {}
+        self._rendered.clear()
+        yield
+        self._odd = odd
+        self._rendered.clear()
 
-    def shown_odd(self, shown: Object) -> bytes:
-        """The JSON of what an answer shows, with what is odd."""
-        return orjson.dumps(with_raw(shown, self._odd))
+    @property
+    def oddities(self) -> dict[tuple[str, str], dict[str, bytes | None]]:
+        """By kind and id what is odd, by its place."""
+        return {key: dict(fields) for key, fields in self._odd.items()}
 
     def _is_item(self, kind: str, id: str) -> bool:
         """Whether it stands in a list of another object."""
