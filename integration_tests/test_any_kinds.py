@@ -16,33 +16,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from integration_tests.embedded_stripe import PRODUCTS, Account, StripeServer
+from integration_tests.embedded_stripe import Account, StripeServer
 from integration_tests.embedded_stripe.views import with_raw
-from integration_tests.harness import ALL_STREAMS, DAY, NESTED, NOW, Reader, Result
+from integration_tests.every_kind import CHILDREN, everything, first_of
+from integration_tests.harness import ALL_STREAMS, NESTED, NOW, Reader, Result
 from integration_tests.odd_values import RAW, Lines, Row, mended, parsed, places_of
 from integration_tests.whole_account import ENDPOINTS, FULL_REFRESH_ONLY, Held, Truth, key_of
 
 _MOST_TRIES = 12
 """So often one list may be asked for the same in a sync: four kinds of children are walked to from customers. What is tried for
 eleven minutes is asked for thirty times."""
-_KINDS = sorted({each.object for each in ENDPOINTS.values() if each.kind not in ("child", "snapshot")} - {"event"})
 _CHANGED = ("billing.credit_grant", "customer", "invoice", "payment_link", "setup_intent", "subscription", "transfer")
-_CHILDREN = (
-    ("bank_account", "account", "account"),
-    ("bank_account", "customer", "customer"),
-    ("billing.credit_balance_transaction", "credit_grant", "billing.credit_grant"),
-    ("card", "customer", "customer"),
-    ("customer_balance_transaction", "customer", "customer"),
-    ("entitlements.active_entitlement", "_customer", "customer"),
-    ("fee_refund", "fee", "application_fee"),
-    ("invoice_payment", "invoice", "invoice"),
-    ("person", "account", "account"),
-    ("radar.value_list_item", "value_list", "radar.value_list"),
-    ("setup_attempt", "setup_intent", "setup_intent"),
-    ("tax_id", "customer", "customer"),
-    ("transfer_reversal", "transfer", "transfer"),
-)
-"""Each kind of child, its field that names its parent, and the parent's kind."""
 _LISTS: set[str] = {name for each in ENDPOINTS.values() for name in each.parents.values() if name}.union(*NESTED.values())
 """Fields that hold children, or the beginning of a list."""
 _NEEDING = {name for name, each in ENDPOINTS.items() if each.walk and each.walk.more}
@@ -68,31 +52,13 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
     return Lines(monkeypatch)
 
 
-# ---------------------------------------------------------------------- an account of every kind
-
-
-def everything() -> Account:
-    """Two objects of everything that a list shows, of long ago, and two children of each kind."""
-    account, then = Account(NOW, products=PRODUCTS), NOW - 300 * DAY
-    for number in range(2):
-        for kind in _KINDS:
-            account.create(kind, {"lines": 12} if kind == "invoice" and number else {}, at=then + number)
-    account.connect(at=then)
-    for kind, owner_field, owner in _CHILDREN * 2:
-        account.create(kind, {owner_field: first_of(account, owner)}, at=then + 2)
-    account.payout_contents[first_of(account, "payout")] = set(account.shelf("balance_transaction").objects)
-    return account
-
-
-def first_of(account: Account, kind: str) -> str:
-    """The id of the first object of that kind."""
-    return next(iter(account.shelf(kind).objects))
+# ---------------------------------------------------------------------- what is odd
 
 
 def trade(account: Account) -> None:
     """Something changed, something new and something gone, among parents and children."""
     account.advance(60)
-    for kind, owner_field, owner in _CHILDREN:
+    for kind, owner_field, owner in CHILDREN:
         account.create(kind, {owner_field: first_of(account, owner)})
     for kind in _CHANGED:
         change = {"status": "canceled"} if kind == "setup_intent" else {"metadata": {"n": "1"}}

@@ -19,7 +19,7 @@ import orjson
 
 from .bulk import Bulk, pattern_of
 from .connected import Connected
-from .endpoints import COLLECTIONS, PINNED_VERSION, PRODUCTS, Collection, Filter
+from .endpoints import COLLECTIONS, PINNED_VERSION, PRODUCTS, SINGLETONS, Collection, Filter
 from .events import tells_previous, told_of_change, told_of_deletion, told_of_new
 from .kinds import Inside, Object, kind_of
 from .shelf import FIRST, LAST, Key, Shelf
@@ -428,7 +428,7 @@ class Account:
         """From now on answers show the object with `fields`: by dotted place any JSON text, or bytes that are none, in place of
         the value; None leaves the field out. Lists are still filtered and sorted by what the object was, which is the truth."""
         with self.lock:
-            if self.shelf(kind).own(id) is None and not self._is_item(kind, id):
+            if self.shelf(kind).own(id) is None and kind not in SINGLETONS.values() and not self._is_item(kind, id):
                 raise KeyError(f"no {kind} {id!r}")
             raw = {place: text.encode() if isinstance(text, str) else text for place, text in fields.items()}
             self._odd.setdefault((kind, id), {}).update(raw)

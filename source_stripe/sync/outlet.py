@@ -67,6 +67,8 @@ class Outlet(ABC):
         """The record of a child of the object `parent`: with its id, and what is the parent's of times."""
         endpoint = self.stream.endpoint
         fields = fields_of(raw)
+        if not is_deleted:  # What an event shows is of the version of its day.
+            endpoint.see(fields.keys())
         given = fields.get(endpoint.parent_field)
         if given is None or not bytes(given).startswith(b'"'):
             fields[endpoint.parent_field] = Raw(msgspec.json.encode(parent))

@@ -35,6 +35,7 @@ class Reading(ABC):
         self.account, self.output, self.lookback = context.account, context.output, context.lookback
         self.nested = NestedLists(self.account, endpoint, self.output, self._emit_whole, self.mended)
         self.list_read: ListRead | None = None
+        self._note_undeclared()
 
     @property
     def share(self) -> float | None:
@@ -57,7 +58,14 @@ class Reading(ABC):
         other = copy(self)
         other.endpoint, other.outlets = endpoint, outlets
         other.nested = NestedLists(self.account, endpoint, self.output, other._emit_whole, other.mended)
+        other._note_undeclared()
         return other
+
+    def _note_undeclared(self) -> None:
+        """What is seen besides the schema is noted for the stream of the objects; that of children, their outlets do."""
+        for outlet in self.outlets:
+            if outlet.stream.name == self.endpoint.name:
+                self.endpoint.undeclared = outlet.stream.endpoint.undeclared
 
     # ------------------------------------------------------------------ what goes out
 

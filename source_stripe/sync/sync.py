@@ -87,7 +87,8 @@ class Sync(Watcher):
         try:
             async with asyncio.TaskGroup() as group:
                 clockwork = [group.create_task(progress.run()), group.create_task(self._keep_talking())]
-                await self._read(readings, EventPass(account, self._endpoint_of("events"), output))
+                own = (reading.endpoint for reading in readings if reading.endpoint.name == "events")
+                await self._read(readings, EventPass(account, next(own, None) or self._endpoint_of("events"), output))
                 for each in clockwork:
                     each.cancel()
         finally:
@@ -129,6 +130,8 @@ class Sync(Watcher):
         """The stream's own end, when all its `readings` are over."""
         await asyncio.gather(*readings)
         stream.is_open = False
+        if names := stream.endpoint.undeclared:
+            stream.note("undeclared", names=sorted(names))
         stream.last_checkpoint(is_complete=stream.error is None)
         if stream.error is None:
             stream.note("complete", records=stream.records)
