@@ -624,6 +624,18 @@ def test_a_first_sync_that_was_stopped_can_not_go_on_without_events(account: Acc
     assert 'Set "Events: Read"' in second.errors["customers"]
 
 
+def test_children_that_were_forbidden_arrive_in_full_once_they_are_not(account: Account, server: StripeServer) -> None:
+    streams, reader = ["bank_accounts", "customers"], Reader(server)
+    ids = [account.create("customer", at=NOW - 300 * DAY)["id"] for _ in range(3)]
+    owned = [account.create("bank_account", {"customer": id})["id"] for id in ids]
+    server.fault(Fault("permission", path="sources", times=None))
+    first = reader.sync(streams=streams)
+    server.clear_faults()
+    second = reader.sync(first, streams)
+    assert (first.complete, len(first.ids("customers"))) == ({"customers"}, 3)
+    assert (second.ids("customers"), sorted(second.ids("bank_accounts"))) == ([], sorted(owned))
+
+
 def test_check_warns_of_a_key_that_may_not_read_events(server: StripeServer) -> None:
     config = {"secret_key": server.restricted_key({"customer_read"}), "api_base": server.url}
     status = Reader(server).source.check(logging.getLogger("airbyte"), config)

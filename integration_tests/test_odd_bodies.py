@@ -173,6 +173,77 @@ def test_an_event_of_a_type_that_no_stream_reads_is_not_looked_at(
     assert "shows no object" not in caplog.text
 
 
+@pytest.mark.parametrize("previous", ["null", "[]", '"none"', '{"sources": 7}', '{"sources": {"data": [{"id": 5}, null]}}'])
+def test_previous_attributes_that_are_none_stop_nobody(account: Account, reader: Reader, previous: str) -> None:
+    streams = ["bank_accounts", "customers"]
+    first = reader.sync(streams=streams)
+    customer = account.create("customer")["id"]
+    bank_account = account.create("bank_account", {"customer": customer})["id"]
+    account.update("customer", customer, {"name": "Renamed"})
+    account.odd("event", account.objects("event")[0]["id"], {"data.previous_attributes": previous})
+    second = reader.sync(first, streams)
+    assert (second.errors, second.ids("customers"), second.ids("bank_accounts")) == ({}, [customer], [bank_account])
+
+
+def test_a_time_that_is_no_number_hides_no_change(account: Account, reader: Reader) -> None:
+    id = customers(account)[0]
+    first = reader.sync()
+    account.update("customer", id, {"name": "Renamed"})
+    account.odd("event", account.objects("event")[0]["id"], {"data.object.created": "1e400"})
+    assert reader.sync(first).ids("customers") == [id]
+
+
+def test_an_object_that_vanished_after_its_child_s_event_is_deleted_by_its_own_id(account: Account, reader: Reader) -> None:
+    streams = ["bank_accounts", "customers"]
+    id = customers(account)[0]
+    first = reader.sync(streams=streams)
+    account.advance(60)
+    account.update("customer", id, {"name": "Renamed"})
+    account.advance(60)
+    account.create("bank_account", {"customer": id})
+    account.delete("customer", id)
+    account.show_later(account.objects("event")[0]["id"], account.now + 300)
+    second = reader.sync(first, streams)
+    assert [(row["id"], row["is_deleted"]) for row in second.of("customers")] == [(id, True)]
+
+
+# ---------------------------------------------------------------------- children
+
+
+@pytest.mark.parametrize("object_", [None, "null", "7", "[]"])
+def test_a_child_that_does_not_tell_what_it_is_arrives(account: Account, reader: Reader, object_: str | None) -> None:
+    lines = account.create("invoice", {"lines": 3}, at=NOW - DAY)["lines"]["data"]
+    account.odd("line_item", lines[1]["id"], {"object": object_})
+    assert_is_read(reader.sync(streams=["invoice_line_items"]), [line["id"] for line in lines], "invoice_line_items")
+
+
+@pytest.mark.parametrize("id", [None, "null", '""', "7", "1e400"])
+def test_a_child_without_an_id_fails_its_stream_alone_which_goes_on_from_there(
+    account: Account, server: StripeServer, id: str | None
+) -> None:
+    streams, reader = ["invoice_line_items", "invoices"], Reader(server, page_size=3)
+    invoices = [account.create("invoice", {"lines": 1}, at=NOW - (300 + number) * DAY) for number in range(9)]
+    line = invoices[4]["lines"]["data"][0]["id"]
+    account.odd("line_item", line, {"id": id})
+    first = reader.sync(streams=streams)
+    assert (len(first.ids("invoices")), first.complete) == (9, {"invoices"})
+    assert f"lines of {invoices[4]['id']} holds something without an id" in first.errors["invoice_line_items"]
+    account.odd("line_item", line, {"id": f'"{line}"'})
+    second = reader.sync(first, streams)
+    assert (second.ids("invoices"), second.complete) == ([], set(streams))
+    assert len({*first.ids("invoice_line_items"), *second.ids("invoice_line_items")}) == 9
+
+
+@pytest.mark.parametrize("customer", ["null", '{"id": 5}', "1e400"])
+def test_a_parent_that_does_not_tell_what_its_children_s_list_needs_fails_their_stream_alone(
+    account: Account, reader: Reader, customer: str
+) -> None:
+    grant = account.create("billing.credit_grant")["id"]
+    account.odd("billing.credit_grant", grant, {"customer": customer})
+    result = reader.sync(streams=["credit_balance_transactions", "credit_grants"])
+    assert (result.ids("credit_grants"), list(result.errors)) == ([grant], ["credit_balance_transactions"])
+
+
 # ---------------------------------------------------------------------- what can't be worked around
 
 
@@ -193,6 +264,13 @@ def test_a_list_that_is_none_fails_its_stream_at_once(account: Account, server: 
     result = Reader(server).sync(streams=["coupons", "customers"])
     assert (result.complete, result.lists("customers")) == ({"coupons"}, 1)
     assert "a shape that can't be read: it is no list of objects" in result.errors["customers"]
+
+
+def test_a_body_that_is_nested_too_deeply_fails_its_stream_at_once(account: Account, server: StripeServer) -> None:
+    server.fault(Fault("odd_value", path="^/v1/customers", of="data", raw="[" * 5000 + "]" * 5000, times=None))
+    result = Reader(server).sync(streams=["coupons", "customers"])
+    assert (result.complete, result.lists("customers")) == ({"coupons"}, 1)
+    assert "a shape that can't be read: it is nested too deeply" in result.errors["customers"]
 
 
 def test_a_list_that_does_not_tell_whether_it_goes_on_does_so_after_a_full_page(account: Account, server: StripeServer) -> None:

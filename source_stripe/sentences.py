@@ -307,6 +307,12 @@ _NOTES: dict[str, tuple[int, Callable[[Mapping[str, Any]], str]]] = {
         logging.INFO,
         lambda v: "read in full once, for what was pending when another connector read it",
     ),
+    "undeclared": (
+        logging.WARNING,
+        lambda v: (
+            f"has fields that its schema does not declare yet, and that a destination may leave out: {', '.join(v['names'])}"
+        ),
+    ),
     "mended": (
         logging.WARNING,
         lambda v: f"{v['id']} has a text that was broken inside a character: U+FFFD stands in that place",

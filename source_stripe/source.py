@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
@@ -248,7 +249,9 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
             retriever: StripeRetriever = self._component(models.CustomRetriever, own)
             is_paged = definition["retriever"]["paginator"]["type"] != "NoPagination"
             paging = self._paging if is_paged else Paging(NoPagination(parameters={}))
-            self._endpoints[name] = retriever.endpoint(paging, range_, sync and sync["cursor_field"]), range_
+            endpoint = retriever.endpoint(paging, range_, sync and sync["cursor_field"])
+            endpoint.columns = partial(self._columns, definition)
+            self._endpoints[name] = endpoint, range_
         return self._endpoints[name]
 
     def _component(self, model: type[Any], definition: Definition, **given: Any) -> Any:
@@ -268,6 +271,9 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
             return schema
 
         return load
+
+    def _columns(self, definition: Definition) -> Collection[str]:
+        return frozenset(self._schema(definition)()["properties"])
 
     @property
     def _rows(self) -> dict[str, str]:
@@ -315,6 +321,7 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         if name not in self._definitions:
             raise config_error(sentences.UNKNOWN_STREAM.format(stream=name))
         endpoint, range_ = self._parts(name)
+        endpoint = replace(endpoint)  # What it sees is of this sync.
         scope: dict[str, Any] = {"livemode": not is_test_key(self._config["secret_key"])}
         if account := self._config.get("account_id"):
             scope["account_id"] = account

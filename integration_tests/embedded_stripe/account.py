@@ -6,6 +6,7 @@ import heapq
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -18,7 +19,7 @@ import orjson
 
 from .bulk import Bulk, pattern_of
 from .connected import Connected
-from .endpoints import COLLECTIONS, PINNED_VERSION, PRODUCTS, Collection, Filter
+from .endpoints import COLLECTIONS, PINNED_VERSION, PRODUCTS, SINGLETONS, Collection, Filter
 from .events import tells_previous, told_of_change, told_of_deletion, told_of_new
 from .kinds import Inside, Object, kind_of
 from .shelf import FIRST, LAST, Key, Shelf
@@ -427,11 +428,31 @@ class Account:
         """From now on answers show the object with `fields`: by dotted place any JSON text, or bytes that are none, in place of
         the value; None leaves the field out. Lists are still filtered and sorted by what the object was, which is the truth."""
         with self.lock:
-            if self.shelf(kind).own(id) is None:
+            if self.shelf(kind).own(id) is None and kind not in SINGLETONS.values() and not self._is_item(kind, id):
                 raise KeyError(f"no {kind} {id!r}")
             raw = {place: text.encode() if isinstance(text, str) else text for place, text in fields.items()}
             self._odd.setdefault((kind, id), {}).update(raw)
             self._rendered.clear()
+
+    @contextmanager
+    def mended(self) -> Iterator[None]:
+        """While it lasts, nothing is odd."""
+        odd, self._odd = self._odd, {}
+        self._rendered.clear()
+        yield
+        self._odd = odd
+        self._rendered.clear()
+
+    @property
+    def oddities(self) -> dict[tuple[str, str], dict[str, bytes | None]]:
+        """By kind and id what is odd, by its place."""
+        return {key: dict(fields) for key, fields in self._odd.items()}
+
+    def _is_item(self, kind: str, id: str) -> bool:
+        """Whether it stands in a list of another object."""
+        objects = (obj for shelf in self._shelves.values() for obj in shelf.objects.values())
+        lists = (value for obj in objects for value in obj.values() if isinstance(value, dict) and value.get("object") == "list")
+        return any((item["object"], item["id"]) == (kind, id) for list_ in lists for item in list_["data"])
 
     # ------------------------------------------------------------------ events
 

@@ -1,5 +1,6 @@
 """What the account's events tell of one stream: which objects changed, and how each is to be read again."""
 
+import contextlib
 import sqlite3
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -59,11 +60,20 @@ class EventDecoder:
         if head.type not in self._types:
             return None
         object_, previous = _data_of(raw)
-        try:
-            payload = self._payload() if object_ is None else self._decode_payload(object_)
-        except msgspec.ValidationError:  # Something else than an object.
-            object_, payload = None, self._payload()
+        if object_ is not None and not bytes(object_).startswith(b"{"):
+            object_ = None
+        payload = self._payload() if object_ is None else self._fields_of(object_)
         return Event(row.id, row.created, head.type, payload, object_, previous)
+
+    def _fields_of(self, object_: Raw) -> Any:
+        try:
+            return self._decode_payload(object_)
+        except msgspec.ValidationError:  # A number beyond all that a float can be: that field counts as missing.
+            payload, known = self._payload(), fields_of(object_)
+            for name in known.keys() & set(payload.__struct_fields__):
+                with contextlib.suppress(msgspec.ValidationError):
+                    setattr(payload, name, msgspec.json.decode(known[name]))
+            return payload
 
 
 class _Head(msgspec.Struct):
@@ -91,9 +101,10 @@ def object_of(event: Raw | bytes) -> Raw | None:
 def _data_of(event: Raw | bytes) -> tuple[Raw | None, Raw | None]:
     try:
         data = _decode_data(event).data
-        return data.object, data.previous_attributes
     except msgspec.ValidationError:
         return None, None
+    previous = data.previous_attributes
+    return data.object, previous if bytes(previous).startswith(b"{") else None
 
 
 class Route(Enum):

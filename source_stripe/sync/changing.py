@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 
 from source_stripe.api.errors import StripeError
 from source_stripe.sync.changes import Change, ChangeIndex, Children, Route
-from source_stripe.sync.endpoint import Endpoint, Listed, is_time
+from source_stripe.sync.endpoint import Endpoint, Listed, id_in, is_time
 from source_stripe.sync.events import EventPass, Told
 from source_stripe.sync.outlet import Object, Outlet, Rest
 from source_stripe.sync.overlap import Overlap
+from source_stripe.sync.owned import owned_pages
 from source_stripe.sync.parts import Part
 from source_stripe.sync.reading import Context, HistoryTaker, Reading
 from source_stripe.sync.state import RETENTION, StreamState
@@ -152,7 +155,7 @@ class ChangingReading(Reading):
                 raise
             found = None
         if found is None or not found.rows:
-            await self._vanished(change)
+            await self._vanished(id, change)
             return
         (row,) = found.rows
         if not is_time(row.created):
@@ -168,14 +171,15 @@ class ChangingReading(Reading):
         """The objects with the times that their changes tell, `least` at the least, and with the children that they lost."""
         removed = self.index.removed(list(changes)) if changes else {}
         return [
-            Object(row, raw, max(row.created, least, change.at if change else 0, row.updated or 0), None, removed.get(row.id, ()))
+            Object(row, raw, max(row.created, least, change.at if change else 0, row.own_updated), None, removed.get(row.id, ()))
             for row, raw in zip(rows, raws, strict=True)
             for change in (changes.get(row.id),)
             if row.created >= self.state.start
         ]
 
-    async def _vanished(self, change: Change) -> None:
-        """The object is gone though its newest event does not say so: a deletion, with what that event knew of it."""
+    async def _vanished(self, id: str, change: Change) -> None:
+        """The object is gone though its newest event does not say so: a deletion, with what that event knew of it, which is
+        nothing if it was another object's."""
         if change.created is None:
             return  # Another object's event named it, and it was never there.
         payload = change.deletion
@@ -186,7 +190,7 @@ class ChangingReading(Reading):
                 if not (error.is_missing_object or error.is_missing_cursor):
                     raise
                 return  # The event is gone, too.
-        await self._delete([(payload, change.at)])
+        await self._delete([(payload if id_in(payload) == id else msgspec.json.encode({"id": id}), change.at)])
 
     async def _emit_deletions(self) -> None:
         changes = self.index.due(Route.DELETION)
@@ -210,18 +214,10 @@ class ChangingReading(Reading):
     async def _read_owned(self, id: str, at: int) -> None:
         """List what belongs to the object `id`, whose event of the time `at` announced it."""
         owner = next(iter(self.endpoint.announced_by.values()))
-        after: str | None = None
-        has_more = True
         try:
-            while has_more:
-                page = await self.account.get(self.endpoint.owned_request(owner, id, after), self.endpoint.listed)
+            async for page in owned_pages(self.account, self.endpoint, partial(self.endpoint.owned_request, owner, id)):
                 if (rest := self._emit_owned(page, at)) is not None:
                     await rest()
-                has_more = page.has_more and bool(page.rows)
-                after = page.rows[-1].id if page.rows else None
-        except StripeError as error:
-            if not (error.is_missing_object or error.is_missing_cursor):
-                raise
         finally:
             self._rereads.release()
 

@@ -1,8 +1,9 @@
 """One stream's endpoint: what to ask for, and what an answer holds."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -27,6 +28,10 @@ class _Object(msgspec.Struct):
     deleted: bool = False
 
 
+class _Reference(msgspec.Struct):
+    id: str
+
+
 class _NestedHead(msgspec.Struct):
     """A list inside an object, as far as it tells whether it is whole: not unless it says so."""
 
@@ -35,6 +40,7 @@ class _NestedHead(msgspec.Struct):
 
 _decode_list = msgspec.json.Decoder(_List).decode
 _decode_object = msgspec.json.Decoder(_Object).decode
+_decode_reference = msgspec.json.Decoder(str | _Reference).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,8 @@ class Endpoint:
 
     Children have no list of their own: `parents` names the streams whose objects hold them, each with the field that does, or,
     with "", those that a `walk` leads from; `parent_field` is the column that tells the parent's id.
+
+    `columns` tells the names that the stream's schema declares; `undeclared` are those of fields that were seen besides.
     """
 
     name: str
@@ -134,19 +142,79 @@ class Endpoint:
     parents: Mapping[str, str] = field(default_factory=dict)
     parent_field: str = ""
     walk: Walk | None = None
+    columns: Callable[[], Collection[str]] | None = None
+    undeclared: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self.writer = PageWriter(self.name, self.cursor_field)
         self.nested = {each.field: each for each in self.nested_lists}
+        expanded = {"expand": [f"data.{name}" for name in self.expand]}
+        self._list_queries = [query_of({**parameters, **expanded}) for parameters in self.passes]
+
+    # ------------------------------------------------------------------ rows
+
+    @cached_property
+    def _row_type(self) -> Any:
         extra: list[tuple[str, Any, Any]] = [(name, _NestedHead | None, None) for name in self.nested]
         if self.settles:
             extra += [("status", str, ""), ("available_on", int, 0)]
         if self.created != "created":
             extra.append(("created", int, NO_TIME))
-        self._row_type = msgspec.defstruct("StreamRow", extra, bases=(Row,), rename={"created": self.created})
-        self._decode_row = msgspec.json.Decoder(self._row_type).decode
-        expanded = {"expand": [f"data.{name}" for name in self.expand]}
-        self._list_queries = [query_of({**parameters, **expanded}) for parameters in self.passes]
+        return msgspec.defstruct("StreamRow", extra, bases=(Row,), rename={"created": self.created})
+
+    @cached_property
+    def _declared(self) -> set[str]:
+        """The fields that are no surprise: those of the schema, and what is asked for in the name of other streams."""
+        expanded = {each.partition(".")[0] for each in self.expand}
+        return {"id", self.created, *(self.columns() if self.columns else ()), *expanded, *self.nested}
+
+    @cached_property
+    def _decode_row(self) -> Callable[[bytes | Raw], Any]:
+        """Raises a `ValidationError` for what is odd and, where the columns are known, for an object with any other field: so to
+        look out for these takes less than a microsecond an object."""
+        looked_at = {each.encode_name for each in msgspec.structs.fields(self._row_type)}
+        # Stripe's order: what comes where it is expected is found at once.
+        others = sorted(self._declared - looked_at, key=lambda name: (name != "object", name)) if self.columns else []
+        names = {f"other_{number}": name for number, name in enumerate(others)}
+        whole = msgspec.defstruct(
+            "WholeRow",
+            [(each, Raw, Raw()) for each in names],
+            bases=(self._row_type,),
+            rename=names | {"created": self.created},
+            forbid_unknown_fields=self.columns is not None,
+            gc=False,
+        )
+        return msgspec.json.Decoder(whole).decode
+
+    def see(self, names: Collection[str]) -> None:
+        """An object has the fields of these names: those that are not declared are noted, and are no surprise from now on."""
+        if self.columns is not None and (new := set(names) - self._declared):
+            self.undeclared |= new
+            self._declared |= new
+            self.__dict__.pop("_decode_row", None)
+
+    def _row(self, raw: bytes | Raw, answer: Answer) -> Any:
+        try:
+            return self._decode_row(raw)
+        except msgspec.ValidationError:
+            return self._odd_row(raw, answer)
+
+    def _odd_row(self, raw: bytes | Raw, answer: Answer) -> Any:
+        """The row of an object one of whose fields is not what it should be: that counts as missing, save the id."""
+        try:
+            fields = fields_of(raw)
+            id: str = msgspec.json.decode(fields["id"], type=Id)
+        except (msgspec.ValidationError, KeyError):
+            raise answer.odd(f"{self.path} lists something without an id where a {self.object} should be") from None
+        self.see(fields.keys())
+        whole = {"id": id} | ({"updated": None} if "updated" in fields else {})
+        for known in msgspec.structs.fields(self._row_type):
+            if known.name != "id" and known.encode_name in fields:
+                try:
+                    whole[known.name] = msgspec.json.decode(fields[known.encode_name], type=known.type)
+                except msgspec.ValidationError:
+                    continue
+        return self._row_type(**whole)
 
     # ------------------------------------------------------------------ lists
 
@@ -172,8 +240,8 @@ class Endpoint:
         assert self.walk is not None
         query: Query = ((self.walk.owner, parent),) if self.walk.owner else ()
         if self.walk.more:
-            fields = msgspec.json.decode(raw)
-            query += tuple((name, str(fields[field])) for name, field in self.walk.more.items() if fields.get(field))
+            fields = fields_of(raw)
+            query += tuple((name, id) for name, field in self.walk.more.items() if (id := id_in(fields.get(field))))
         return Request(self.walk.path, query + self.paging.query(after), parent)
 
     def listed(self, answer: Answer) -> Listed:
@@ -183,28 +251,6 @@ class Endpoint:
         rows = [self._row(raw, answer) for raw in raws]
         mended = [row.id for row, raw in zip(rows, raws, strict=True) if _is_mended(raw)] if is_mended else ()
         return Listed(rows, raws, has_more, mended)
-
-    def _row(self, raw: bytes | Raw, answer: Answer) -> Any:
-        try:
-            return self._decode_row(raw)
-        except msgspec.ValidationError:
-            return self._odd_row(raw, answer)
-
-    def _odd_row(self, raw: bytes | Raw, answer: Answer) -> Any:
-        """The row of an object one of whose fields is not what it should be: that counts as missing, save the id."""
-        try:
-            fields = fields_of(raw)
-            id: str = msgspec.json.decode(fields["id"], type=Id)
-        except (msgspec.ValidationError, KeyError):
-            raise answer.odd(f"{self.path} lists something without an id where a {self.object} should be") from None
-        whole = {"id": id} | ({"updated": None} if "updated" in fields else {})
-        for known in msgspec.structs.fields(self._row_type):
-            if known.name != "id" and known.encode_name in fields:
-                try:
-                    whole[known.name] = msgspec.json.decode(fields[known.encode_name], type=known.type)
-                except msgspec.ValidationError:
-                    continue
-        return self._row_type(**whole)
 
     def page_after(self, after: str | None, answer: Answer) -> Listed:
         """The same, of the page after an object: it must get on."""
@@ -225,9 +271,14 @@ class Endpoint:
         """The object, which may have no id, as a list of one."""
         body, is_mended = _minified(answer)
         try:
-            row: Any = self._row(body, answer) if "id" in fields_of(body) else self._row_type(id="")
+            fields = fields_of(body)
         except msgspec.ValidationError:
             raise answer.odd(f"it is no {self.object}") from None
+        if "id" in fields:
+            row = self._row(body, answer)
+        else:
+            self.see(fields.keys())
+            row = self._row_type(id="")
         return Listed([row], [Raw(body)], False, [row.id] if is_mended else ())
 
     def object_request(self, id: str) -> Request:
@@ -306,6 +357,8 @@ def _minified(answer: Answer) -> tuple[bytes, bool]:
             body, is_mended = body.decode(errors="replace").encode(), True
     try:
         return msgspec.json.format(body, indent=-1), is_mended
+    except RecursionError:
+        raise answer.odd("it is nested too deeply") from None
     except msgspec.DecodeError as error:
         mended = _HALF_A_PAIR.sub(_mended, body)
         if mended == body:
@@ -347,6 +400,15 @@ def _as_objects(values: Raw) -> bytes:
     except msgspec.ValidationError:
         return bytes(values)
     return msgspec.json.encode([{"id": item} if bytes(item).startswith(b'"') else item for item in items])
+
+
+def id_in(value: bytes | Raw | None) -> str:
+    """The id in JSON that is an id or an object, "" if there is none."""
+    try:
+        known = _decode_reference(value or b"null")
+    except msgspec.ValidationError:
+        return ""
+    return known if isinstance(known, str) else known.id
 
 
 def _time(value: Raw) -> int:

@@ -12,7 +12,7 @@ from source_stripe.api.request import Answer
 from source_stripe.sync.endpoint import Endpoint, Listed, shown_item
 from source_stripe.sync.outlet import Object, Rest
 from source_stripe.sync.output import Output
-from source_stripe.sync.page import fields_of
+from source_stripe.sync.page import Row, fields_of
 
 _MOST_INCOMPLETE = 200
 """So many objects may wait for their lists; meanwhile no more pages are asked for."""
@@ -53,7 +53,8 @@ class NestedLists:
         """The object as one whose lists are to be read; None when they are whole."""
         if not self._endpoint.nested or not (names := self._endpoint.cut_lists(object_.row)):
             return None
-        object_.raw = bytes(object_.raw)  # As it came, it would keep the whole answer in memory.
+        # As they came, they would keep the whole answer in memory.
+        object_.raw, object_.row = bytes(object_.raw), Row(object_.row.id, object_.row.created, object_.row.updated)
         incomplete = _Incomplete(object_, names)
         self._count(1)
         return incomplete

@@ -11,8 +11,10 @@ import msgspec
 from msgspec import Raw
 
 from source_stripe.api.account import Account
-from source_stripe.api.errors import StripeError
+from source_stripe.api.request import Answer
+from source_stripe.sync.endpoint import id_in
 from source_stripe.sync.output import Output
+from source_stripe.sync.owned import owned_pages
 from source_stripe.sync.page import fields_of
 from source_stripe.sync.stream import Stream
 
@@ -51,7 +53,8 @@ class Outlet(ABC):
 
     @abstractmethod
     def put(self, objects: Sequence[Object]) -> Rest | None:
-        """Emit what is the stream's of `objects`; what is left to do until it is out, or None."""
+        """Emit what is the stream's of `objects`; what is left to do until it is out, or None. Raises a `StripeError`, and emits
+        nothing, if something of it has no id."""
 
     @abstractmethod
     def delete(self, deletions: Sequence[tuple[bytes | Raw, int]]) -> None:
@@ -64,6 +67,8 @@ class Outlet(ABC):
         """The record of a child of the object `parent`: with its id, and what is the parent's of times."""
         endpoint = self.stream.endpoint
         fields = fields_of(raw)
+        if not is_deleted:  # What an event shows is of the version of its day.
+            endpoint.see(fields.keys())
         given = fields.get(endpoint.parent_field)
         if given is None or not bytes(given).startswith(b'"'):
             fields[endpoint.parent_field] = Raw(msgspec.json.encode(parent))
@@ -149,7 +154,7 @@ class ChildOutlet(Outlet):
     def put(self, objects: Sequence[Object]) -> Rest | None:
         records: list[bytes] = []
         for object_ in objects:
-            children = {id: raw for raw in self._shown(object_) if (id := id_of_kind(raw, self.stream.endpoint.object))}
+            children = self._children(object_)
             records += [self.child(raw, object_.row.id, object_.updated) for raw in children.values()]
             records += self.gone(object_, children)
         self.emit(records)
@@ -164,6 +169,17 @@ class ChildOutlet(Outlet):
             records += [self.child(raw, parent, at, is_deleted=True) for raw in shown]
         self.emit(records)
 
+    def _children(self, object_: Object) -> dict[str, Raw]:
+        """By their ids those of the stream."""
+        children: dict[str, Raw] = {}
+        for raw in self._shown(object_):
+            id = id_of_kind(raw, self.stream.endpoint.object)
+            if id == "":
+                raise Answer(b"").odd(f"{self._field} of {object_.row.id} holds something without an id")
+            if id is not None:
+                children[id] = raw
+        return children
+
     def _shown(self, object_: Object) -> Iterator[Raw]:
         if object_.lists and self._field in object_.lists:
             for piece in object_.lists[self._field]:
@@ -173,20 +189,20 @@ class ChildOutlet(Outlet):
 
 
 class _Child(msgspec.Struct):
-    id: Any = None
-    object: Any = None
+    id: Raw = Raw(b"null")
+    object: Raw = Raw(b"null")
 
 
 _decode_child = msgspec.json.Decoder(_Child).decode
 
 
-def id_of_kind(raw: bytes | Raw, object: str) -> str:
-    """The id of an object of that kind, "" for one of another kind, of which a list may hold several."""
-    try:
-        child = _decode_child(raw)
-    except msgspec.ValidationError:
-        return ""
-    return child.id if child.object == object and isinstance(child.id, str) else ""
+def id_of_kind(raw: bytes | Raw, object: str) -> str | None:
+    """The id of an object of that kind, or that tells no kind, "" if it has none; None for one of another kind, of which a list
+    may hold several."""
+    child = _decode_child(raw)
+    if bytes(child.object).startswith(b'"') and msgspec.json.decode(child.object) != object:
+        return None
+    return id_in(child.id)
 
 
 def objects_in(value: Raw | None) -> Iterator[Raw]:
@@ -250,18 +266,10 @@ class WalkOutlet(Outlet):
 
     async def _read(self, parent: Object) -> None:
         endpoint, ids = self.stream.endpoint, set[str]()
-        after: str | None = None
-        has_more = True
-        try:
-            while has_more:
-                page = await self._account.get(endpoint.walk_request(parent.row.id, parent.raw, after), endpoint.listed)
-                await self._output.room()
-                self.emit([self.child(raw, parent.row.id, parent.updated) for raw in page.raws])
-                ids |= {row.id for row in page.rows} if parent.removed else set()
-                has_more = page.has_more and bool(page.rows)
-                after = page.rows[-1].id if page.rows else None
-        except StripeError as error:
-            if after is None and error.is_missing_object:
-                return  # The parent is gone.
-            raise
+        async for page in owned_pages(self._account, endpoint, partial(endpoint.walk_request, parent.row.id, parent.raw)):
+            for id in page.mended:
+                self.stream.mended(id)
+            await self._output.room()
+            self.emit([self.child(raw, parent.row.id, parent.updated) for raw in page.raws])
+            ids |= {row.id for row in page.rows} if parent.removed else set()
         self.emit(self.gone(parent, ids))

@@ -23,6 +23,12 @@ class Row(msgspec.Struct):
     updated: int | msgspec.UnsetType | None = msgspec.UNSET
     """Stripe's own, which few kinds of object have; None where it is something else than a whole number."""
 
+    @property
+    def own_updated(self) -> int:
+        """Stripe's own `updated`; 0 where there is none, or none that can be a time."""
+        own = self.updated
+        return own if isinstance(own, int) and 0 < own < END_OF_TIME else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -59,8 +65,8 @@ class PageWriter:
             return bytes(raw)
         if row.updated is msgspec.UNSET:
             return b"".join((memoryview(raw)[:-1], b',"updated":%d}' % updated))
-        fields, own = fields_of(raw), row.updated or 0
-        fields["updated"] = msgspec.Raw(b"%d" % (own if updated < own < END_OF_TIME else updated))
+        fields = fields_of(raw)
+        fields["updated"] = msgspec.Raw(b"%d" % max(updated, row.own_updated))
         return msgspec.json.encode(fields)
 
 

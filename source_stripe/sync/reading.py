@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from source_stripe.api.account import Account
+from source_stripe.api.errors import StripeError
 from source_stripe.sync.endpoint import Endpoint
 from source_stripe.sync.events import EventPass
 from source_stripe.sync.listing import CLOCK_TOLERANCE, ListRead, PageTaker
@@ -34,6 +35,7 @@ class Reading(ABC):
         self.account, self.output, self.lookback = context.account, context.output, context.lookback
         self.nested = NestedLists(self.account, endpoint, self.output, self._emit_whole, self.mended)
         self.list_read: ListRead | None = None
+        self._note_undeclared()
 
     @property
     def share(self) -> float | None:
@@ -56,7 +58,14 @@ class Reading(ABC):
         other = copy(self)
         other.endpoint, other.outlets = endpoint, outlets
         other.nested = NestedLists(self.account, endpoint, self.output, other._emit_whole, other.mended)
+        other._note_undeclared()
         return other
+
+    def _note_undeclared(self) -> None:
+        """What is seen besides the schema is noted for the stream of the objects; that of children, their outlets do."""
+        for outlet in self.outlets:
+            if outlet.stream.name == self.endpoint.name:
+                self.endpoint.undeclared = outlet.stream.endpoint.undeclared
 
     # ------------------------------------------------------------------ what goes out
 
@@ -68,14 +77,29 @@ class Reading(ABC):
                 incomplete.append(cut)
             else:
                 whole.append(object_)
-        rests = [rest for outlet in self.outlets if (rest := outlet.put(whole)) is not None] if whole else []
+        rests = self._put(whole) if whole else []
         if incomplete:
             rests.append(partial(self.nested.complete, incomplete))
         return partial(_all_of, rests) if rests else None
 
     def _emit_whole(self, object_: Object) -> Rest | None:
-        rests = [rest for outlet in self.outlets if (rest := outlet.put([object_])) is not None]
+        rests = self._put([object_])
         return partial(_all_of, rests) if rests else None
+
+    def _put(self, objects: Sequence[Object]) -> list[Rest]:
+        """What an outlet can't take fails its stream, and the others go on without it."""
+        rests = []
+        for outlet in self.outlets:
+            try:
+                rest = outlet.put(objects)
+            except StripeError as error:
+                if len(self.outlets) == 1:
+                    raise
+                self.outlets = [each for each in self.outlets if each is not outlet]
+                outlet.stream.fail(error, self.endpoint.name)
+            else:
+                rests += [] if rest is None else [rest]
+        return rests
 
     async def ready(self) -> None:
         """Wait until more objects can be taken."""

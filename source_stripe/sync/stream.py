@@ -1,6 +1,7 @@
 """A selected stream during a sync: what goes out in its name, and its state."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 from source_stripe.sync.endpoint import Endpoint
@@ -31,6 +32,11 @@ class Stream:
         self._last_state = self._blob()
         self._has_put_state = False
         self._records_at_state = 0
+
+    def fail(self, error: BaseException, list_: str) -> None:
+        """This stream fails, and others read on in that list: what they read from now on is not read of this one."""
+        self.error = error
+        self.states[list_] = deepcopy(self.states[list_])
 
     def put_page(self, page: Page) -> None:
         if not self.records:

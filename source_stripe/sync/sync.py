@@ -87,7 +87,8 @@ class Sync(Watcher):
         try:
             async with asyncio.TaskGroup() as group:
                 clockwork = [group.create_task(progress.run()), group.create_task(self._keep_talking())]
-                await self._read(readings, EventPass(account, self._endpoint_of("events"), output))
+                own = (reading.endpoint for reading in readings if reading.endpoint.name == "events")
+                await self._read(readings, EventPass(account, next(own, None) or self._endpoint_of("events"), output))
                 for each in clockwork:
                     each.cancel()
         finally:
@@ -114,10 +115,10 @@ class Sync(Watcher):
     async def _run(self, reading: Reading) -> None:
         """Read to the end. What makes a reading fail is nobody else's; nor is it its parent's what makes children fail."""
         error = await _error_of(reading)
-        if (rest := without_refused(reading, error, self._endpoint_of)) is not None:
+        if error is not None and (rest := without_refused(reading, error, self._endpoint_of)) is not None:
             for outlet in reading.outlets:
                 if outlet not in rest.outlets:
-                    outlet.stream.error = error
+                    outlet.stream.fail(error, reading.endpoint.name)
             reading, error = rest, await _error_of(rest)
         if isinstance(error, StripeError) and reading.endpoint.product and error.is_not_enabled:
             reading.note("not_enabled", product=reading.endpoint.product, error=error)
@@ -129,6 +130,8 @@ class Sync(Watcher):
         """The stream's own end, when all its `readings` are over."""
         await asyncio.gather(*readings)
         stream.is_open = False
+        if names := stream.endpoint.undeclared:
+            stream.note("undeclared", names=sorted(names))
         stream.last_checkpoint(is_complete=stream.error is None)
         if stream.error is None:
             stream.note("complete", records=stream.records)
