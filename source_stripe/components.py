@@ -207,6 +207,8 @@ class Paging:
     """The manifest's paginator: how many objects a page has, and how the next one is asked for. Without one, a page has all."""
 
     def __init__(self, paginator: DefaultPaginator | NoPagination) -> None:
+        if isinstance(paginator, DefaultPaginator) and not isinstance(paginator.pagination_strategy, LastIdPaginationStrategy):
+            raise TypeError("a list is paged by the ids of its objects alone")
         self._paginator = paginator
         size = paginator.get_page_size() if isinstance(paginator, DefaultPaginator) else None
         self.size = size or sys.maxsize
@@ -254,7 +256,7 @@ class StripeRetriever:
     announced_by: Mapping[str, str] = field(default_factory=dict)
     lists_new: bool = False
     settles: bool = False
-    parents: Mapping[str, str] = field(default_factory=dict)
+    parents: Mapping[str, str] | Sequence[str] = ()
     parent_field: str = ""
     walk: Mapping[str, Any] = field(default_factory=dict)
     parameters: InitVar[Mapping[str, Any] | None] = None
@@ -280,7 +282,7 @@ class StripeRetriever:
             announced_by=self.announced_by,
             lists_new=self.lists_new,
             settles=self.settles,
-            parents=self.parents,
+            parents=self.parents if isinstance(self.parents, Mapping) else dict.fromkeys(self.parents, ""),
             parent_field=self.parent_field,
             walk=Walk(**self.walk) if self.walk else None,
         )

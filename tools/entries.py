@@ -89,10 +89,10 @@ def streams_of(manifest: Mapping[str, Any]) -> list[Stream]:
     entries: Sequence[Mapping[str, Any]] = manifest["streams"]
     streams = {stream.name: stream for stream in (Stream.from_entry(entry, manifest["definitions"]) for entry in entries)}
     for parameters in (entry["$parameters"] for entry in entries):
-        sources = parameters.get("parents", {})
-        if missing := {parent for parent, field in sources.items() if field} - streams.keys():
+        sources = {} if "walk" in parameters else parameters.get("parents", {})
+        if missing := sources.keys() - streams.keys():
             raise DerivationError(f"{parameters['name']} is cut out of {', '.join(missing)}, which is no stream")
-        cut_from = tuple((streams[parent], field) for parent, field in sources.items() if field)
+        cut_from = tuple((streams[parent], field) for parent, field in sources.items())
         streams[parameters["name"]] = replace(streams[parameters["name"]], cut_from=cut_from)
     return list(streams.values())
 

@@ -128,7 +128,8 @@ class _Finder:
         known = [parent.object.replace(".", "_")] if parent else []
         added = self._required[0] if parent else TODO
         column = next((name for name in (*known, *self._required) if name in self._component["properties"]), added)
-        facts.parameters |= {"parents": {parent.name if parent else TODO: cut_from}, "parent_field": column}
+        name = parent.name if parent else TODO
+        facts.parameters |= {"parents": {name: cut_from} if cut_from else [name], "parent_field": column}
         facts.open.append(f"is its id unique by itself? Else `primary_key: [{column}, id]` above")
         if cut_from:
             return

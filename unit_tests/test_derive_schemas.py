@@ -355,7 +355,7 @@ def test_children_of_no_stream_are_refused() -> None:
 
 
 def test_what_is_walked_to_has_the_path_of_the_walk() -> None:
-    uses = streams_with("child_stream", name="uses", parents={"prices": ""}, walk={"path": "/v1/prices/{id}/uses"})[1]
+    uses = streams_with("child_stream", name="uses", parents=["prices"], walk={"path": "/v1/prices/{id}/uses"})[1]
     assert (uses.path, uses.parents, uses.cut_from) == ("/v1/prices/{id}/uses", ("prices",), ())
 
 

@@ -108,8 +108,8 @@ class Endpoint:
     of this stream, by the field that holds its id; `announced_by` names events after which the objects of this stream that
     belong to the event's object are listed; `created` is the field that holds an object's time.
 
-    Children have no list of their own: `parents` names the streams whose objects hold them, each with the field that does, or
-    they have a `walk`; `parent_field` is the column that tells the parent's id.
+    Children have no list of their own: `parents` names the streams whose objects hold them, each with the field that does, or,
+    with "", those that a `walk` leads from; `parent_field` is the column that tells the parent's id.
     """
 
     name: str
@@ -196,7 +196,7 @@ class Endpoint:
             fields = fields_of(raw)
             id: str = msgspec.json.decode(fields["id"], type=Id)
         except (msgspec.ValidationError, KeyError):
-            raise answer.odd(f"{self.path} lists something without an id") from None
+            raise answer.odd(f"{self.path} lists something without an id where a {self.object} should be") from None
         whole = {"id": id} | ({"updated": None} if "updated" in fields else {})
         for known in msgspec.structs.fields(self._row_type):
             if known.name != "id" and known.encode_name in fields:
@@ -227,7 +227,7 @@ class Endpoint:
         try:
             row: Any = self._row(body, answer) if "id" in fields_of(body) else self._row_type(id="")
         except msgspec.ValidationError:
-            raise answer.odd("it is no object") from None
+            raise answer.odd(f"it is no {self.object}") from None
         return Listed([row], [Raw(body)], False, [row.id] if is_mended else ())
 
     def object_request(self, id: str) -> Request:
