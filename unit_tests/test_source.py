@@ -27,6 +27,8 @@ from airbyte_cdk.models import (
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import ConcurrentDeclarativeSource
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
+from source_stripe.api.errors import StripeError
+from source_stripe.api.request import Answer
 from source_stripe.source import SourceStripe, load_manifest, resources
 from source_stripe.sync.output import Page
 
@@ -295,6 +297,11 @@ def test_every_deletion_that_stripe_tells_of_is_one_but_a_cancellation(stream: s
 )
 def test_a_list_is_asked_for_with_what_it_would_leave_out(stream: str, query: str) -> None:
     assert ENDPOINTS[stream].list_request(None, 9, None).target == query
+
+
+def test_an_answer_that_is_no_object_is_told_by_what_it_should_be() -> None:
+    with pytest.raises(StripeError, match=r"has a shape that can't be read: it is no balance$"):
+        ENDPOINTS["balance"].snapshot(Answer(b"[]"))
 
 
 def test_archived_prices_are_asked_for_besides_the_active_ones() -> None:
