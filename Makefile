@@ -26,7 +26,8 @@ override PATH := /usr/local/bin:/usr/bin:/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test thorough pyairbyte-test spark-test install-test lint snapshots hooks workflows bench warehouse build image image-test \
+.PHONY: help setup demo test thorough pyairbyte-test spark-test install-test lint snapshots hooks workflows bench pictures warehouse build \
+	image image-test \
 	image-sizes sbom lock schemas papers stream clean .venv-tools
 
 help: ## list the targets
@@ -81,6 +82,9 @@ workflows: .venv-tools ## check what .github/ says
 
 bench: setup ## measure against a hand-written loop and the CDK's stock parts
 	$(BIN)/python -m tools.bench $(ARGS)
+
+pictures: setup ## draw README's pictures of what was measured last, and of a read: docs/pictures/
+	$(BIN)/python -m tools.pictures $(ARGS)
 
 warehouse: setup ## put what was read into DuckDB and Parquet: secrets/messages.jsonl into secrets/
 	$(BIN)/python -m tools.warehouse $(MESSAGES) --into $(WAREHOUSE)

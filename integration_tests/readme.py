@@ -20,6 +20,11 @@ def line(begin: str) -> str:
     return found
 
 
+def commands(begin: str) -> list[str]:
+    """The lines of its console that begin so, in their order."""
+    return re.findall(rf"^ *\$ ({re.escape(begin)}(?:.*\\\n)*.*)$", README, re.MULTILINE)
+
+
 def python_lines() -> str:
     """The only piece of Python, without the indent of its list."""
     found: str

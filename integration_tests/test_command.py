@@ -15,6 +15,7 @@ import pytest
 from integration_tests.embedded_stripe import Account, StripeServer, made_up_account
 from integration_tests.faulty import ROOT, Ended, Files, source_stripe
 from integration_tests.harness import ALL_STREAMS, DAY, NOW
+from integration_tests.readme import commands, write_config
 from source_stripe.estimate import MOST_REQUESTS
 
 
@@ -105,6 +106,24 @@ def test_what_catalog_and_discover_write_can_be_read(server: StripeServer, files
         if message["type"] == "RECORD"
     ]
     assert {"prod_0", "prod_1", "prod_2"} <= set(ids)
+
+
+def test_the_commands_of_the_readme_read_an_account_and_then_what_changed(tmp_path: Path) -> None:
+    account = made_up_account(size=0.1)
+    with StripeServer(account) as server:
+        write_config(tmp_path, server)
+        *before, second = commands("source-stripe ")
+        assert [shell(each, tmp_path).returncode for each in before] == [0, 0, 0, 0]
+        whole = read_so_far(tmp_path)
+        account.update("customer", account.objects("customer")[0]["id"], {"name": "Renamed"})
+        assert shell(second, tmp_path).returncode == 0
+    assert {name: count - whole[name] for name, count in read_so_far(tmp_path).items()} == {"charges": 0, "customers": 1}
+
+
+def read_so_far(folder: Path) -> Counter[str]:
+    """By the stream's name the records in the file of README's commands."""
+    messages = map(json.loads, (folder / "secrets/messages.jsonl").read_bytes().splitlines())
+    return Counter(message["record"]["stream"] for message in messages if message["type"] == "RECORD")
 
 
 # ---------------------------------------------------------------------- estimate

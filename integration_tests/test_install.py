@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from integration_tests.embedded_stripe import StripeServer, made_up_account
-from integration_tests.readme import ROOT, copy_checkout, line, write_config
+from integration_tests.readme import ROOT, commands, copy_checkout, line, write_config
 
 pytestmark = [pytest.mark.install, pytest.mark.timeout(600)]
 TOOLS = ROOT / ".venv-tools" / "bin"
@@ -64,7 +64,7 @@ def server() -> Iterator[StripeServer]:
 
 def assert_checks(machine: Machine, server: StripeServer) -> None:
     write_config(machine.checkout, server)
-    messages = [json.loads(each) for each in machine.run(line("source-stripe check")).splitlines()]
+    messages = [json.loads(each) for each in machine.run(commands("source-stripe check")[0]).splitlines()]
     (status,) = (message["connectionStatus"]["status"] for message in messages if message["type"] == "CONNECTION_STATUS")
     assert status == "SUCCEEDED"
 

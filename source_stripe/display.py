@@ -20,7 +20,8 @@ from source_stripe.sync.output import Note, Page, Shares
 
 _WIDTH_OF_ALL = 110
 """So many columns show everything; fewer, what matters most."""
-_BAR = 24
+_WIDTH_WITH_BARS = 76
+_BAR, _SHORT_BAR = 22, 10
 _MARKS = {"complete": ("✓ ", "green"), "failed": ("✗ ", "red")}
 _SECONDS_BETWEEN_LINES = 10.0
 """Where nothing can be drawn again."""
@@ -57,6 +58,8 @@ class Line:
     share: float | None = None
     unread: Sequence[tuple[int, int]] = ()
     oldest: float = float("inf")
+    absent: str = ""
+    """The product that the account does not have, if the stream is one of it."""
     _density: Density = field(default_factory=Density)
 
     @property
@@ -120,7 +123,7 @@ class Display:
         self._requests: int | None = None
         self._is_over = False
         self._live = Live(
-            console=console, get_renderable=self._picture, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False
+            console=console, get_renderable=self.picture, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False
         )
         if is_live and not console.is_dumb_terminal:
             self._live.start()
@@ -135,7 +138,7 @@ class Display:
         if self._live.is_started:
             self._live.stop()
         else:
-            self._console.print(self._picture())
+            self._console.print(self.picture())
 
     # ------------------------------------------------------------------ what comes
 
@@ -174,6 +177,8 @@ class Display:
             self._failing[note.values["endpoint"]] = str(note.values["error"])
         elif note.name == "recovered":
             self._failing.pop(note.values["endpoint"], None)
+        elif note.name == "not_enabled":
+            self._line(note.stream).absent = note.values["product"]
         elif note.name == "sum":
             self._requests = note.values["requests"]
 
@@ -193,7 +198,8 @@ class Display:
 
     # ------------------------------------------------------------------ what is shown
 
-    def _picture(self) -> RenderableType:
+    def picture(self) -> RenderableType:
+        """What is to be seen now."""
         now = time.monotonic()
         lines = list(self._lines.values())
         table = self._table(lines if self._is_over else self._those_that_fit(lines), now)
@@ -213,19 +219,22 @@ class Display:
         has_room = width >= _WIDTH_OF_ALL
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(24, width // 3))
-        for _ in range(4 if has_room else 2):
+        for _ in range(4 if has_room else 3 if width >= _WIDTH_WITH_BARS else 2):
             table.add_column(no_wrap=True, justify="right")
         table.add_column(no_wrap=True, overflow="ellipsis", style="dim")
         for line in lines:
-            share = f"{line.share:4.0%}" if line.share is not None and not line.is_over else "    "
-            cells: tuple[RenderableType, ...]
-            if has_room:
-                bar = ProgressBar(1.0, line.share or 0.0, _BAR, pulse=line.share is None and not line.is_over)
-                cells = (bar, share, f"{line.records:,} records", _clock((line.ended or now) - (line.began or now)), line.doing)
-            else:
-                cells = (share, f"{line.records:,}", line.doing.removeprefix("reading history, "))
-            table.add_row(Text.assemble(_MARKS.get(line.doing, "  "), line.name), *cells)
+            table.add_row(Text.assemble(_MARKS.get(line.doing, "  "), line.name), *self._cells(line, has_room, now))
         return table
+
+    def _cells(self, line: Line, has_room: bool, now: float) -> tuple[RenderableType, ...]:
+        """What is shown beside the name, as far as there is room for it."""
+        bar = ProgressBar(1.0, line.share or 0.0, _BAR if has_room else _SHORT_BAR, pulse=line.share is None and not line.is_over)
+        share = f"{line.share:4.0%}" if line.share is not None and not line.is_over else "    "
+        doing = f"not enabled: {line.absent}" if line.absent else line.doing
+        if has_room:
+            return bar, share, f"{line.records:,} records", _clock((line.ended or now) - (line.began or now)), doing
+        cells = share, f"{line.records:,}", doing.removeprefix("reading history, ")
+        return (bar, *cells) if self._console.width >= _WIDTH_WITH_BARS else cells
 
     def _sum(self, now: float) -> str:
         lines = self._lines.values()
@@ -236,7 +245,8 @@ class Display:
         if self._is_over:
             requests = "" if self._requests is None else f", with {self._requests:,} requests"
             return f"{words}{seconds:,.1f} s{requests}"
-        left = [line.left(now) for line in lines if not line.is_over]
+        # Lists that are read whole each time tell no share; they are short.
+        left = [line.left(now) for line in lines if not line.is_over and (line.share is not None or line.unread)]
         known = [each for each in left if each is not None]
         return f"{words}{_clock(seconds)}{f', about {_clock(max(known))} left' if known and len(known) == len(left) else ''}"
 

@@ -44,6 +44,8 @@ _STATUSES = {
     "running": AirbyteStreamStatus.RUNNING,
     "complete": AirbyteStreamStatus.COMPLETE,
 }
+DISPLAYED = ("not_enabled",)
+"""Notes that a display shows with their stream."""
 _GRAVEST_FIRST = (FailureType.system_error, FailureType.transient_error, FailureType.config_error)
 
 
@@ -68,7 +70,8 @@ class Notes:
             values["endpoint"] = "Stripe"
         elif note.name == "progress" and self._unreached:
             values["holding"] = next(iter(self._unreached.values()))
-        logger.log(*sentences.of_note(note.name, note.stream, values))
+        extra = {"is_displayed": True} if note.name in DISPLAYED else None
+        logger.log(*sentences.of_note(note.name, note.stream, values), extra=extra)
 
 
 class Trouble(Watcher):

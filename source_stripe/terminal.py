@@ -121,7 +121,8 @@ class Terminal:
 
 
 class _Repeating(logging.Handler):
-    """Says what our own logger says, but not what the verdict of `check` repeats, nor a reason why streams fail twice."""
+    """Says what our own logger says, but not what the verdict of `check` repeats or the display shows, nor a reason why streams
+    fail twice."""
 
     def __init__(self, terminal: Terminal, level: int) -> None:
         super().__init__(level)
@@ -130,7 +131,12 @@ class _Repeating(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         reason = getattr(record, "reason", "")
-        if record.name != "airbyte" or hasattr(record, "is_verdict") or reason in self._reasons:
+        if (
+            record.name != "airbyte"
+            or hasattr(record, "is_verdict")
+            or hasattr(record, "is_displayed")
+            or reason in self._reasons
+        ):
             return
         if reason:
             self._reasons.add(reason)

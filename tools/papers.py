@@ -3,7 +3,8 @@
     python -m tools.papers            # write them; `make papers` and `make schemas` do it, too
     python -m tools.papers --check    # say which paper would change, exit 1 if any would
 
-All of it follows from `manifest.yaml`, `metadata.yaml` (the suggested streams) and `tools/domains.py`.
+All of it follows from `manifest.yaml`, `metadata.yaml` (the suggested streams), `tools/domains.py`, and of README's speed from
+what `make bench` measured last.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from pathlib import Path
 
 import yaml
 
+from tools.bench import measured
 from tools.domains import DOMAINS, domain_of
 from tools.entries import ROOT, Stream, streams_of, suggested_streams
 
-PAPERS = ("README.md", "docs/stripe.md", "docs/streams.md", "docs/coverage.md")
+PAPERS = ("README.md", "docs/speed.md", "docs/stripe.md", "docs/streams.md", "docs/coverage.md")
 BLOCK = re.compile(r"^( *)<!-- derived: ([a-z ]+) -->\n.*?^ *<!-- /derived -->\n", re.MULTILINE | re.DOTALL)
 FORM = "https://dashboard.stripe.com/{mode}apikeys/create?name=Airbyte"
 UNKNOWN = "not published"
@@ -64,6 +66,8 @@ class Papers:
             "permissions of the suggested": lambda: self._permissions(self._suggested),
             "permissions of all": lambda: self._permissions(self._streams),
             "coverage": self._coverage,
+            "speed": lambda: measured.written("cpu", measured.rows("cpu")),
+            "limits": lambda: measured.written("paced", measured.rows("paced")),
         }
 
     def fill(self, paper: str) -> str:

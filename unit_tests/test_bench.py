@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 from pathlib import Path
@@ -10,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from source_stripe.source import load_manifest
-from tools.bench.__main__ import CPU_COLUMNS, PACED_COLUMNS, Bench
+from tools.bench import measured
+from tools.bench.__main__ import Bench
 from tools.bench.account import Wish, made
 from tools.bench.process import most_in, run
 from tools.bench.stock import stock_manifest
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAPERS = {"cpu": ROOT / "README.md", "paced": ROOT / "docs" / "speed.md"}
+"""By the name of a table where it is shown."""
 
 
 def test_the_most_in_a_second_is_sought_wherever_the_second_begins() -> None:
@@ -45,14 +49,22 @@ def test_the_stock_manifest_has_the_suggested_streams_and_no_component_of_ours()
     assert manifest["streams"][1]["transformations"][0]["fields"][0]["path"] == ["updated"]
 
 
-def test_the_readme_shows_the_tables_of_the_benchmark() -> None:
-    heads = {tuple(cells[2:-1]) for line in README.splitlines() if len(cells := [cell.strip() for cell in line.split("|")]) > 10}
-    assert {tuple(CPU_COLUMNS), tuple(PACED_COLUMNS)} <= heads
+@pytest.mark.parametrize("table", measured.COLUMNS)
+def test_the_papers_show_what_was_measured_last(table: str) -> None:
+    assert "\n".join(measured.written(table, measured.rows(table))) in PAPERS[table].read_text(encoding="utf-8")
+
+
+def test_what_is_measured_anew_takes_the_place_of_what_was_measured_before(tmp_path: Path) -> None:
+    file = tmp_path / "measured.json"
+    measured.keep("paced", {"one stream": ["1"], "four streams": ["2"]}, file)
+    measured.keep("paced", {"one stream": ["3"]}, file)
+    measured.keep("cpu", {"a loop": ["4"]}, file)
+    assert json.loads(file.read_text()) == {"cpu": {"a loop": ["4"]}, "paced": {"one stream": ["3"], "four streams": ["2"]}}
 
 
 @pytest.mark.parametrize("name", re.findall(r'_(?:first_sync|paced_row)\("([^"]+)"', inspect.getsource(Bench)))
-def test_the_readme_shows_each_scenario_of_the_benchmark(name: str) -> None:
-    assert f"| {name} |" in README
+def test_the_papers_show_each_scenario_of_the_benchmark(name: str) -> None:
+    assert f"| {name} |" in PAPERS["paced"].read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("lines", [1, 11])

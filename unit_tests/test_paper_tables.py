@@ -125,7 +125,7 @@ def test_a_block_that_nobody_makes_is_an_error() -> None:
 
 def test_a_paper_that_is_not_up_to_date_is_told_and_then_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "docs").mkdir()
-    for name in ("manifest.yaml", "metadata.yaml", "docs/streams.md", "docs/stripe.md", "docs/coverage.md"):
+    for name in ("manifest.yaml", "metadata.yaml", "docs/speed.md", "docs/streams.md", "docs/stripe.md", "docs/coverage.md"):
         (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "README.md").write_text("<!-- derived: domains -->\n<!-- /derived -->\n", encoding="utf-8")
     arguments = ["--root", str(tmp_path)]

@@ -240,7 +240,7 @@ def test_commands_exist(paper: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^\$ |`)make ([a-z-]+)", paper.read_text(), re.MULTILINE)) <= targets
     commands = re.findall(r"(?:python main\.py|source-stripe) ([a-z]+)\b", paper.read_text())
-    assert set(commands) <= {"spec", "check", "discover", "read"}
+    assert set(commands) <= {"spec", "check", "discover", "catalog", "estimate", "read"}
 
 
 @every_paper

@@ -12,8 +12,9 @@ import pytest
 from airbyte_cdk.utils.airbyte_secrets_utils import update_secrets
 
 from source_stripe.display import Line
+from source_stripe.messages import Notes
 from source_stripe.sentences import kept
-from source_stripe.sync.output import Shares
+from source_stripe.sync.output import Note, Shares
 from source_stripe.sync.page import Page
 from source_stripe.terminal import Terminal
 
@@ -72,6 +73,20 @@ def test_what_is_immutable_is_read_as_far_as_it_is_new(line: Line) -> None:
 def test_the_share_is_shown_and_never_falls(screen: Screen) -> None:
     list(Terminal(screen, shares_output=True).watch([PAGE, Shares({"charges": 0.43}), Shares({"charges": 0.41})]))
     assert "43%" in screen.getvalue()
+
+
+def test_a_product_that_the_account_does_not_have_is_shown_with_its_stream(screen: Screen) -> None:
+    absent = Note("not_enabled", "authorizations", {"product": "Issuing", "error": "Your account is not set up."})
+    list(Terminal(screen, shares_output=True).watch([absent]))
+    assert "not enabled: Issuing" in screen.getvalue()
+
+
+def test_what_the_display_shows_is_not_told_besides(screen: Screen) -> None:
+    terminal, logger = Terminal(screen, shares_output=False), logging.getLogger("airbyte")
+    terminal.listen(has_no_log=False)
+    Notes().log(Note("not_enabled", "authorizations", {"product": "Issuing", "error": "Your account is not set up."}))
+    logger.removeHandler(logger.handlers[-1])
+    assert screen.getvalue() == ""
 
 
 def test_before_the_share_is_known_it_is_guessed_by_the_time_that_is_unread(line: Line) -> None:

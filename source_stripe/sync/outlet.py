@@ -63,6 +63,11 @@ class Outlet(ABC):
     async def ready(self) -> None:  # noqa: B027
         """Wait until more objects can be taken."""
 
+    @property
+    def share(self) -> float:
+        """The share that is out of what is due for the objects taken, from 0 to 1."""
+        return 1.0
+
     def child(self, raw: bytes | Raw, parent: str, updated: int, *, is_deleted: bool = False) -> bytes:
         """The record of a child of the object `parent`: with its id, and what is the parent's of times."""
         endpoint = self.stream.endpoint
@@ -231,7 +236,7 @@ class WalkOutlet(Outlet):
         super().__init__(stream)
         assert stream.endpoint.walk is not None
         self._walk, self._account, self._output = stream.endpoint.walk, account, output
-        self._waiting = 0
+        self._taken = self._waiting = 0
         self._fewer = asyncio.Event()
         self._fewer.set()
 
@@ -240,8 +245,13 @@ class WalkOutlet(Outlet):
 
     def put(self, objects: Sequence[Object]) -> Rest | None:
         parents = [each for each in objects if self._walk.leads_from(each.raw)]
+        self._taken += len(parents)
         self._count(len(parents))
         return partial(self._walk_all, parents)
+
+    @property
+    def share(self) -> float:
+        return 1 - self._waiting / max(1, self._taken)
 
     def delete(self, deletions: Sequence[tuple[bytes | Raw, int]]) -> None:
         """Nothing is known of the children of an object that is gone."""

@@ -32,7 +32,7 @@ class Progress:
         while True:
             await asyncio.sleep(_SECONDS_BETWEEN_LOOKS if self._watched else _SECONDS_BETWEEN_LINES)
             if self._watched:
-                shares = {name: share for name, reading in self._readings.items() if (share := reading.share) is not None}
+                shares = {name: share for name, reading in self._readings.items() if (share := reading.share(name)) is not None}
                 self._output.put(Shares(shares))
             if asyncio.get_running_loop().time() - self._last >= _SECONDS_BETWEEN_LINES - 0.01:
                 self._report_streams()
@@ -47,7 +47,7 @@ class Progress:
                 stream.note(
                     "progress",
                     records=stream.records,
-                    share=reading.share,
+                    share=reading.share(stream.name),
                     pace=pace,
                     holding=self._account.pace.holding(reading.endpoint.path, now),
                     state=stream.describe(),

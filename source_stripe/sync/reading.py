@@ -37,10 +37,10 @@ class Reading(ABC):
         self.list_read: ListRead | None = None
         self._note_undeclared()
 
-    @property
-    def share(self) -> float | None:
-        """The share of the history, or of what is new, that has been read; None when it can't be told."""
-        return self.list_read.share() if self.list_read is not None else None
+    def share(self, stream: str) -> float | None:
+        """The share of the stream's history, or of what is new, that has been read; None when it can't be told."""
+        share = self.list_read.share() if self.list_read is not None else None
+        return share and share * next(outlet.share for outlet in self.outlets if outlet.stream.name == stream)
 
     @abstractmethod
     def register(self, events: EventPass) -> None:

@@ -1,27 +1,20 @@
-"""`python -m tools.bench [SCENARIO …]`: measures, and prints the tables of the README."""
+"""`python -m tools.bench [SCENARIO …]`: measures, prints the tables of the README, and keeps what they show in measured.json."""
 
 import argparse
 import math
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import orjson
 
 from source_stripe.source import load_manifest
+from tools.bench import measured
 from tools.bench.account import Wish
 from tools.bench.process import AccountServer, Took, run
 from tools.entries import streams_of, suggested_streams
 
-CPU_COLUMNS = [
-    *("requests", "most in a second", "wall s", "CPU s", "peak MB"),
-    *("µs", "of the loop's", "µs without start-up", "of the loop's"),
-]
-PACED_COLUMNS = [
-    *("objects", "requests", "over the least", "seconds", "requests/s"),
-    *("used", "most in a second", "429s", "CPU s", "peak MB"),
-]
 _LATENCY = 0.2
 _LIVE, _TEST = (100, 25), (25, 25)
 _IMPORT = "import os, airbyte_cdk.sources.declarative.concurrent_declarative_source; os._exit(0)"
@@ -61,7 +54,7 @@ class Bench:
         self._rounds = rounds
         self._manifest = load_manifest()
         self._names = {each.object: each.name for each in streams_of(self._manifest) if each.name in suggested_streams()}
-        self._paced: list[str] = []
+        self._paced: dict[str, list[str]] = {}
 
     # ------------------------------------------------------------------ scenarios
 
@@ -74,12 +67,9 @@ class Bench:
             full = {name: self._least(server, command, rounds) for name, command, rounds in self._readers(server)}
         loop, stock, own = (_Cost(full[name], empty[name]) for name in full)
         print(f"\n{count:,} charges, without latency; µs are of CPU, a record.\n")
-        print(_head(CPU_COLUMNS))
-        for name, cost in zip(full, (loop, stock, own), strict=True):
-            took = full[name]
-            ran = f"{took.all_requests:,} | {took.most_in_a_second} | {took.wall:.1f} | {took.cpu:.1f} | {took.peak_mb:.0f}"
-            whole = f"{cost.whole:.1f} | {cost.whole / loop.whole:.2f}"
-            print(f"| {name} | {ran} | {whole} | {cost.net:.1f} | {cost.net / loop.net:.2f} |")
+        rows = {name: _cells(full[name], cost, loop) for name, cost in zip(full, (loop, stock, own), strict=True)}
+        print("\n".join(measured.written("cpu", rows)))
+        self._keep("cpu", rows)
         print(
             f"\nThe connector takes {stock.whole / own.whole:.1f} times less CPU a record than the stock parts,"
             f" {stock.net / own.net:.1f} times without the start-up.",
@@ -226,23 +216,30 @@ class Bench:
         if took.records != objects:
             sys.exit(f"{name}: {took.records:,} records came of {objects:,} objects")
         used = took.all_requests / took.wall
-        self._paced.append(
-            f"| {name} | {objects:,} | {took.all_requests:,} | {(took.all_requests / least - 1) * 100:.1f} % | {took.wall:.1f} |"
-            f" {used:.1f} | {used / limit * 100:.0f} % of {limit} | {took.most_in_a_second} | {took.refused} |"
-            f" {took.cpu:.1f} | {took.peak_mb:.0f} |"
-        )
-        print(self._paced[-1], file=sys.stderr, flush=True)
+        self._paced[name] = [
+            *(f"{objects:,}", f"{took.all_requests:,}", f"{(took.all_requests / least - 1) * 100:.1f} %"),
+            *(f"{took.wall:.1f}", f"{used:.1f}", f"{used / limit * 100:.0f} % of {limit}", f"{took.most_in_a_second}"),
+            *(f"{took.refused}", f"{took.cpu:.1f}", f"{took.peak_mb:.0f}"),
+        ]
+        print(name, *self._paced[name], sep=" | ", file=sys.stderr, flush=True)
 
     def report(self) -> None:
         """Print the table of what was read at Stripe's pace."""
         if self._paced:
             print(f"\nAt Stripe's limits, which the account keeps; {_LATENCY * 1000:.0f} ms an answer; whole processes.\n")
-            print(_head(PACED_COLUMNS))
-            print("\n".join(self._paced), flush=True)
+            print("\n".join(measured.written("paced", self._paced)), flush=True)
+            self._keep("paced", self._paced)
+
+    def _keep(self, table: str, rows: measured.Rows) -> None:
+        if self._scale == 1.0:
+            measured.keep(table, rows)
 
 
-def _head(columns: Sequence[str]) -> str:
-    return f"| | {' | '.join(columns)} |\n| --- |{' ---: |' * len(columns)}"
+def _cells(took: Took, cost: _Cost, loop: _Cost) -> list[str]:
+    return [
+        *(f"{took.all_requests:,}", f"{took.most_in_a_second}", f"{took.wall:.1f}", f"{took.cpu:.1f}", f"{took.peak_mb:.0f}"),
+        *(f"{cost.whole:.1f}", f"{cost.whole / loop.whole:.2f}", f"{cost.net:.1f}", f"{cost.net / loop.net:.2f}"),
+    ]
 
 
 def _went_well(took: Took) -> Took:
