@@ -27,8 +27,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test thorough pyairbyte-test spark-test install-test lint snapshots hooks workflows bench pictures warehouse build \
-	image image-test \
-	image-sizes sbom lock schemas papers stream clean .venv-tools
+	image image-test image-sizes sbom lock schemas papers stream clean .venv-tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
