@@ -35,11 +35,12 @@ from source_stripe.components import CreatedRange, Paging, StripeRequester, Stri
 from source_stripe.config import check_options, config_error, is_test_key, warn_of_unknown
 from source_stripe.messages import Messages, Trouble, records_of
 from source_stripe.stream import stripe_stream
+from source_stripe.sync.account_reading import Selected
 from source_stripe.sync.clock import Clock
 from source_stripe.sync.endpoint import Endpoint
 from source_stripe.sync.output import Failed, Item, Note, Page, Shares, Status
 from source_stripe.sync.state import StreamState, interrupted_states_of, states_of
-from source_stripe.sync.sync import Selected, Sync
+from source_stripe.sync.sync import Sync
 
 Definition = Mapping[str, Any]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from source_stripe.sync.endpoint import Endpoint
-from source_stripe.sync.output import Note, Output, State, Status
+from source_stripe.sync.output import Note, Sink, State, Status
 from source_stripe.sync.page import Page
 from source_stripe.sync.state import StreamState
 
@@ -16,12 +16,18 @@ _NO_CURSOR = {"__ab_no_cursor_state_message": True}
 
 class Stream:
     """What goes out in the name of one stream. `states` are what has been read of it, by the stream whose list is read: its own
-    or, of children, their parents'."""
+    or, of children, their parents'. With an `account`, each record tells that it is of that one."""
 
     def __init__(
-        self, endpoint: Endpoint, states: Mapping[str, StreamState], output: Output, checkpoint_due: Callable[[str], bool]
+        self,
+        endpoint: Endpoint,
+        states: Mapping[str, StreamState],
+        output: Sink,
+        checkpoint_due: Callable[[str], bool],
+        account: str = "",
     ) -> None:
         self.endpoint, self.name = endpoint, endpoint.name
+        self.writer = endpoint.writer.about(account) if account else endpoint.writer
         self.states = dict(states)
         self.records = 0
         self.is_open = True
