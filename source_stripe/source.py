@@ -30,12 +30,15 @@ from airbyte_cdk.sources.streams.concurrent.abstract_stream import AbstractStrea
 
 from source_stripe import check, estimate, files, sentences
 from source_stripe.api.account import Account, Watcher
+from source_stripe.api.key import Key
 from source_stripe.api.pace import Pace
 from source_stripe.components import CreatedRange, Paging, StripeRequester, StripeRetriever, pace_of
-from source_stripe.config import check_options, config_error, is_test_key, warn_of_unknown
+from source_stripe.config import check_options, choice_of, config_error, has_many_accounts, is_test_key, warn_of_unknown
 from source_stripe.messages import Messages, Trouble, records_of
 from source_stripe.stream import stripe_stream
 from source_stripe.sync.account_reading import Selected
+from source_stripe.sync.accounts_state import AccountsState
+from source_stripe.sync.accounts_sync import AccountsSync, SelectedOfMany
 from source_stripe.sync.clock import Clock
 from source_stripe.sync.endpoint import Endpoint
 from source_stripe.sync.output import Failed, Item, Note, Page, Shares, Status
@@ -76,7 +79,8 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
     ) -> None:
         self._manifest = manifest or load_manifest()
         self._clock = clock or Clock()
-        own = self._manifest if catalog is None else {**self._manifest, "streams": _entries(self._manifest, _names_in(catalog))}
+        entries = self._manifest["streams"] if catalog is None else self._entries_for(config or {}, catalog)
+        own = {**self._manifest, "streams": entries}
         super().__init__(catalog, config, state, source_config=own, config_path=config_path)
 
     # ------------------------------------------------------------------ what the CDK calls
@@ -119,9 +123,15 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
 
     def streams(self, config: Mapping[str, Any]) -> list[AbstractStream]:
         """The streams of the manifest, by name."""
+        bound = self._bound(config)
         return [
-            stripe_stream(definition, self._schema(definition), lambda catalog: self.read(self.logger, config, catalog))
-            for definition in self._bound(config)._definitions.values()
+            stripe_stream(
+                definition,
+                self._schema(definition),
+                lambda catalog: self.read(self.logger, config, catalog),
+                has_many_accounts(bound._config),
+            )
+            for definition in bound._definitions.values()
         ]
 
     def read(
@@ -172,10 +182,14 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
     def _bound(self, config: Mapping[str, Any], catalog: ConfiguredAirbyteCatalog | None = None) -> "YieldingDeclarativeSource":
         """This source, or one for `config` if that is another, or if this one lacks streams; all, or those of the catalog."""
         wanted = self._valid(config)
-        entries = self._manifest["streams"] if catalog is None else _entries(self._manifest, _names_in(catalog))
+        entries = self._manifest["streams"] if catalog is None else self._entries_for(wanted, catalog)
         if wanted == self._config and self._definitions.keys() >= {_name(entry) for entry in entries}:
             return self
         return type(self)(catalog, wanted, manifest=self._manifest, clock=self._clock)
+
+    def _entries_for(self, config: Mapping[str, Any], catalog: ConfiguredAirbyteCatalog) -> list[Definition]:
+        """The manifest's entries of the catalog's streams, and of those that tell which accounts there are."""
+        return _entries(self._manifest, _names_in(catalog) | ({"account", "accounts"} if has_many_accounts(config) else set()))
 
     def _valid(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """The config as the connector understands it."""
@@ -275,7 +289,7 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
 
     def _items(self, catalog: ConfiguredAirbyteCatalog, blobs: Mapping[str, Mapping[str, Any]], watched: bool) -> Iterator[Item]:
         """What the sync brings; what can't be read, for its state or its name, fails by itself."""
-        readable: list[Selected] = []
+        readable: list[Selected | SelectedOfMany] = []
         unreadable: list[Item] = []
         for configured in catalog.streams:
             name = configured.stream.name
@@ -287,16 +301,27 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
                 unreadable += [Status(name, "started"), Failed(name, error, "")]
         if not readable:
             return iter(unreadable)
-        _, range_ = self._parts(readable[0].endpoint.name)
-        sync = Sync(self._connect, readable, self.endpoint, range_.lookback, self._clock, watched)
-        return chain(unreadable, sync.run())
+        return chain(unreadable, self._sync(readable, watched).run())
 
-    def _selected(self, configured: ConfiguredAirbyteStream, blob: Mapping[str, Any] | None) -> Selected:
+    def _sync(self, selected: Sequence[Selected | SelectedOfMany], watched: bool) -> Sync | AccountsSync:
+        _, range_ = self._parts(selected[0].endpoint.name)
+        one = [each for each in selected if isinstance(each, Selected)]
+        many = [each for each in selected if isinstance(each, SelectedOfMany)]
+        if many:
+            key = self._key
+            connect = partial(self.requester.account_of_many, key, self._clock)
+            return AccountsSync(key, connect, choice_of(self._config), many, self.endpoint, range_.lookback, self._clock, watched)
+        return Sync(self._connect, one, self.endpoint, range_.lookback, self._clock, watched)
+
+    def _selected(self, configured: ConfiguredAirbyteStream, blob: Mapping[str, Any] | None) -> Selected | SelectedOfMany:
         name = configured.stream.name
         if name not in self._definitions:
             raise config_error(sentences.UNKNOWN_STREAM.format(stream=name))
         endpoint, range_ = self._parts(name)
         scope: dict[str, Any] = {"livemode": not is_test_key(self._config["secret_key"])}
+        is_full = configured.sync_mode == SyncMode.full_refresh
+        if has_many_accounts(self._config):
+            return self._selected_of_many(endpoint, range_, scope, blob, is_full)
         if account := self._config.get("account_id"):
             scope["account_id"] = account
         load = partial(
@@ -305,9 +330,27 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         lists = list(endpoint.parents) or [name]
         if endpoint.cursor_field is None:
             return Selected(endpoint, states_of(None, lists, load))
-        if configured.sync_mode == SyncMode.full_refresh:
+        if is_full:
             return Selected(endpoint, interrupted_states_of(blob, lists, load))
         return Selected(endpoint, states_of(blob, lists, load))
+
+    def _selected_of_many(
+        self, endpoint: Endpoint, range_: CreatedRange, scope: Mapping[str, Any], blob: Mapping[str, Any] | None, is_full: bool
+    ) -> SelectedOfMany:
+        """The same for the accounts of a platform, where one state tells of all of them."""
+        cursor_field = endpoint.cursor_field or ""
+        load = partial(StreamState.load, cursor_field=cursor_field, start=range_.start, scope={}, time_of=range_.time_of)
+        states = partial(states_of, lists=list(endpoint.parents) or [endpoint.name], load=load)
+        if endpoint.cursor_field is None:
+            return SelectedOfMany(endpoint, None, lambda blob: states(None))
+        if is_full and not (blob or {}).get("is_unfinished"):
+            blob = None
+        return SelectedOfMany(endpoint, AccountsState.load(blob, cursor_field, range_.start, scope), states)
+
+    @property
+    def _key(self) -> Key:
+        """The key, for the accounts that it may read."""
+        return Key(self.requester.transport(self._workers), self._pace, self._workers)
 
     def _account_for_a_while(self) -> Account:
         """One that does not try for long, and tells the log at once when it has to."""

@@ -36,7 +36,7 @@ class Key:
     def __init__(self, connections: Connections, pace: Pace, workers: int) -> None:
         self.pace = pace
         self.requests = 0
-        self._connections, self._workers = connections, workers
+        self._connections, self.workers = connections, workers
         self._waiting: dict[str, list[_Turn]] = {}
         """By the endpoint who waits: how many requests its account has made, and when it came."""
         self._numbers = itertools.count()
@@ -75,7 +75,7 @@ class Key:
             self._timer.cancel()
             self._timer = None
         loop = asyncio.get_running_loop()
-        while self._under_way < self._workers:
+        while self._under_way < self.workers:
             now = loop.time()
             endpoint, later = self._next(now)
             if endpoint is None:

@@ -48,10 +48,9 @@ class AccountReading:
         self.readings = readings_of(Context(account, output, lookback), self.streams, endpoint_of)
 
     def close(self) -> None:
-        """Let go of connections and of what lies outside of this process's memory."""
+        """Let go of what lies outside of this process's memory."""
         for reading in self.readings:
             reading.close()
-        self.account.close()
 
     async def run(self) -> None:
         """Read everything; who called it off has to `close`, too."""

@@ -10,7 +10,7 @@ from source_stripe.sync.state import StreamState
 
 _MOST_NOTES = 10
 """So many objects with a broken text are named."""
-_NO_CURSOR = {"__ab_no_cursor_state_message": True}
+NO_CURSOR = {"__ab_no_cursor_state_message": True}
 """The state of a stream that is read whole each time, as Airbyte writes it."""
 
 
@@ -66,7 +66,7 @@ class Stream:
     def _put_state(self, must: bool = False) -> None:
         blob = self._blob()
         if blob is None and must:
-            blob = _NO_CURSOR
+            blob = NO_CURSOR
         if blob is not None and (blob != self._last_state or must):
             self._last_state, self._records_at_state, self._has_put_state = blob, self.records, True
             self._output.put(State(self.name, blob))

@@ -65,6 +65,7 @@ class Sync(Watcher):
                     each.cancel()
         finally:
             reading.close()
+            account.close()
         progress.report()
 
     # ------------------------------------------------------------------ what goes out besides
