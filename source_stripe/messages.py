@@ -212,13 +212,13 @@ def traced(error: BaseException, stream: str, permission: str, rows: sentences.R
 
 def _of_accounts(error: AccountsError, stream: str, rows: sentences.Rows) -> AirbyteTracedException:
     """The gravest of the accounts' errors, with the accounts named."""
-    errors = {id: traced(failed.error, stream, failed.permission, rows) for id, failed in error.failed.items()}
-    gravest = min(errors.values(), key=lambda each: _GRAVEST_FIRST.index(each.failure_type), default=None)
-    why = str(gravest.message) if gravest else ""
+    failed = [*error.failed.values(), *([error.given_up] if error.given_up is not None else [])]
+    errors = [traced(each.error, stream, each.permission, rows) for each in failed]
+    gravest = min(errors, key=lambda each: _GRAVEST_FIRST.index(each.failure_type or FailureType.system_error))
     return AirbyteTracedException(
-        message=sentences.failed_accounts(errors, error.not_tried, error.of, why),
+        message=sentences.failed_accounts(error.failed, error.not_tried, error.of, str(gravest.message)),
         internal_message=str(error),
-        failure_type=gravest.failure_type if gravest else FailureType.transient_error,
+        failure_type=gravest.failure_type or FailureType.system_error,
         exception=gravest,
     )
 

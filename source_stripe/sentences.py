@@ -281,9 +281,10 @@ _MOST_ACCOUNTS = 10
 
 def failed_accounts(ids: Collection[str], not_tried: int, of: int, why: str) -> str:
     """Of so many accounts these failed, and some were not tried any more; `why` is what is said of one of them."""
-    some = [*list(ids)[:_MOST_ACCOUNTS], *["..."][: len(ids) > _MOST_ACCOUNTS]]
-    rest = f", and {not_tried:,} were not tried any more" if not_tried else ""
-    return f"{len(ids):,} of {of:,} accounts could not be read: {', '.join(some)}{rest}. {why}"
+    some = ", ".join([*list(ids)[:_MOST_ACCOUNTS], *["..."][: len(ids) > _MOST_ACCOUNTS]])
+    what = [f"{len(ids):,} of {of:,} accounts could not be read: {some}."] if ids else []
+    what += [f"{not_tried:,} of {of:,} accounts were not tried any more."] if not_tried else []
+    return " ".join([*what, why])
 
 
 def _progress(v: Mapping[str, Any]) -> str:

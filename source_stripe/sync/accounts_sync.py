@@ -65,11 +65,11 @@ class SelectedOfMany:
 
 class AccountsError(Exception):
     """A stream could not be read of all accounts. `failed` are the accounts' own errors, by id; `not_tried` is how many were not
-    asked any more, `of` how many there are."""
+    asked any more, after the error of `given_up`, `of` how many there are."""
 
-    def __init__(self, failed: Mapping[str, Failed], not_tried: int, of: int) -> None:
+    def __init__(self, failed: Mapping[str, Failed], not_tried: int, of: int, given_up: Failed | None) -> None:
         super().__init__(f"{len(failed)} accounts failed")
-        self.failed, self.not_tried, self.of = failed, not_tried, of
+        self.failed, self.not_tried, self.of, self.given_up = failed, not_tried, of, given_up
 
 
 @dataclass(eq=False)
@@ -81,7 +81,8 @@ class _Stream:
     failed: dict[str, Failed] = field(default_factory=dict)
     tried: int = 0
     failed_in_a_row: int = 0
-    is_given_up: bool = False
+    given_up: Failed | None = None
+    """After this error the stream is not read any more."""
     has_news: bool = False
     """The state has changed since it was put out."""
 
@@ -227,7 +228,7 @@ class AccountsSync:
         id, trouble = self._accounts.ids[number], _Trouble(self)
         witness = Witness(self._key.about("" if id == self._own else id))
         account = self._connect(witness, self._output.room, trouble)
-        place, streams = self._place(number), [stream for stream in self._streams.values() if not stream.is_given_up]
+        place, streams = self._place(number), [stream for stream in self._streams.values() if stream.given_up is None]
         try:
             if place and await self._quiet.is_one(place, account, witness):
                 for stream in streams:
@@ -243,7 +244,7 @@ class AccountsSync:
         """How far the account is, if its streams' times say it all; () if not, after a gap, or if a stream is given up."""
         times = []
         for stream in self._streams.values():
-            if stream.is_given_up or stream.state is None or not stream.state.is_simple(number):
+            if stream.given_up is not None or stream.state is None or not stream.state.is_simple(number):
                 return ()
             times.append(stream.state.followed_to(number))
         return tuple(times) if min(times) >= self._clock.now() - _LONGEST_QUIET else ()
@@ -314,8 +315,9 @@ class AccountsSync:
         stream.failed_in_a_row += 1
         if isinstance(error, StripeError) and (error.status == 401 or error.code == "platform_account_required"):
             for each in self._streams.values():
-                each.is_given_up = True
-        stream.is_given_up = stream.is_given_up or stream.failed_in_a_row >= ROOM
+                each.given_up = each.given_up or failed
+        if stream.failed_in_a_row >= ROOM:
+            stream.given_up = stream.given_up or failed
 
     def _is_gone(self, stream: _Stream, id: str, now: int) -> None:
         is_known = any(id in each.state.gone for each in self._streams.values() if each.state is not None)
@@ -334,7 +336,7 @@ class AccountsSync:
             self._output.put(Note("complete", stream.name, {"records": stream.records}))
             self._output.put(Status(stream.name, "complete"))
         else:
-            error = AccountsError(stream.failed, not_tried, len(self._accounts))
+            error = AccountsError(stream.failed, not_tried, len(self._accounts), stream.given_up)
             self._output.put(Failed(stream.name, error, "", stream.records))
 
     # ------------------------------------------------------------------ what goes out besides
