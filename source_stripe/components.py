@@ -72,10 +72,17 @@ class StripeRequester:
         return Account(self.transport(workers), pace, pauses, workers, clock.now, room, watcher)
 
     def account_of_many(
-        self, key: Key, clock: Clock, sender: Sender, room: Callable[[], Awaitable[None]], watcher: Watcher
+        self,
+        key: Key,
+        clock: Clock,
+        sender: Sender,
+        room: Callable[[], Awaitable[None]] | None = None,
+        watcher: Watcher | None = None,
+        give_up_after: float | None = None,
     ) -> Account:
         """One of the accounts that `key` may read, whose requests are sent so."""
-        return Account(sender, key.pace.unused(), self._pauses(None), key.workers, clock.now, room, watcher, side_by_side=ROOM)
+        pauses = self._pauses(give_up_after)
+        return Account(sender, key.pace.unused(), pauses, key.workers, clock.now, room, watcher, side_by_side=ROOM)
 
     def transport(self, threads: int) -> Transport:
         headers = {name: _evaluated(value, self.config) for name, value in self.request_headers.items()}

@@ -51,6 +51,7 @@ ORGANIZATIONS_OWN = (
 )
 ORGANIZATIONS_ACCOUNTS = "Stripe does not tell an organization's key which accounts there are: name them in `account_ids`."
 SHARD_OF_ONE = "The option `shard` takes a part of many accounts: set `accounts` to connected or all, or leave it out."
+ESTIMATE_OF_MANY = "An estimate is of one account: name it in `account_id`, and leave out `accounts` and `account_ids`."
 NO_SHARD = "The option `shard` must be a number from 0 on, and how many there are: 0/4, 1/4, 2/4 and 3/4 are the four of four."
 NO_ADDRESS = "The option `api_base` must be an address such as https://api.stripe.com."
 NO_TLS = "The option `api_base` must be an https address: without TLS only this machine is allowed."
@@ -254,6 +255,23 @@ def _form_with(needs: Mapping[str, Sequence[str]], rows: Rows, is_test: bool) ->
     tokens = sorted(token for token, row in rows.items() if row in missing)
     page = "https://dashboard.stripe.com/" + ("test/" if is_test else "") + "apikeys/create?name=Airbyte"
     return page + "".join(f"&permissions[]=rak_{token}" for token in tokens)
+
+
+NO_ACCOUNTS = (
+    "No account is connected to the key's, so there is nothing to read. Use a key of the platform that they are connected to, or"
+    " set `accounts` to own to read the key's own account."
+)
+
+
+def some_accounts(count: int, is_all: bool, tried: Sequence[str]) -> str:
+    how_many = f"{count:,} account{'' if count == 1 else 's'}" if is_all else f"more than {count:,} accounts"
+    return f"There {'is' if count == 1 and is_all else 'are'} {how_many} to read. Tried: {', '.join(tried)}."
+
+
+def of_tried(account: str, message: str) -> str:
+    """What `check` tells of one of many accounts."""
+    column = " For connected accounts the form's column Connect counts." if "Permission denied" in message else ""
+    return f"{account}: {message}{column}"
 
 
 def not_enabled(product: str, names: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import closing
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
@@ -110,9 +111,13 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         endpoints = [bound.endpoint(name) for name in bound._definitions if name in names]
 
         async def ask() -> AirbyteConnectionStatus:
-            account = bound._account_for_a_while()
-            refused = await check.Probe(account, bound.endpoint).refusals(endpoints)
-            return check.verdict(refused, endpoints, bound._rows, is_test_key(bound._config["secret_key"]))
+            form = check.Form(bound._rows, is_test_key(bound._config["secret_key"]))
+            if has_many_accounts(bound._config):
+                with closing(bound._key) as key:
+                    account_of = bound._accounts_for_a_while(key)
+                    return await check.verdict_on_many(account_of, choice_of(bound._config), bound.endpoint, endpoints, form)
+            refused = await check.Probe(bound._account_for_a_while(), bound.endpoint).refusals(endpoints)
+            return check.verdict(refused, endpoints, form)
 
         with asyncio.Runner(loop_factory=self._clock.new_loop) as runner:
             return runner.run(ask())
@@ -165,6 +170,8 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
     def estimate(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
         """A table that tells how much a first read of the streams of these names has to read, and how long it takes."""
         bound = self._bound(config)
+        if has_many_accounts(bound._config):
+            raise config_error(sentences.ESTIMATE_OF_MANY)
         if unknown := next((name for name in names if name not in bound._definitions), None):
             raise config_error(sentences.UNKNOWN_STREAM.format(stream=unknown))
         streams = [(endpoint, range_.start) for endpoint, range_ in map(bound._parts, names)]
@@ -355,6 +362,11 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
     def _account_for_a_while(self) -> Account:
         """One that does not try for long, and tells the log at once when it has to."""
         return self.requester.account(self._pace, self._workers, self._clock, None, Trouble(), check.SECONDS_TO_TRY)
+
+    def _accounts_for_a_while(self, key: Key) -> Callable[[str], Account]:
+        """The same of each account that the key may read, by its id; "" for the key's own."""
+        of_many = partial(self.requester.account_of_many, watcher=Trouble(), give_up_after=check.SECONDS_TO_TRY)
+        return lambda id: of_many(key, self._clock, key.about(id))
 
     def _connect(self, room: Callable[[], Awaitable[None]], watcher: Watcher) -> Account:
         return self.requester.account(self._pace, self._workers, self._clock, room, watcher)

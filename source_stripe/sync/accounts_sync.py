@@ -112,8 +112,11 @@ class _Stream:
         return NO_CURSOR if self.state is None else self.state.dump(now, is_complete)
 
 
-async def ids_of(account: Account, choice: Choice, endpoint_of: Callable[[str], Endpoint]) -> tuple[list[str], str]:
-    """The ids of the accounts to read, and that of the key's own if it is among them; `account` is the key's own.
+async def ids_of(
+    account: Account, choice: Choice, endpoint_of: Callable[[str], Endpoint], most: float = math.inf
+) -> tuple[list[str], str]:
+    """The ids of the accounts to read, and that of the key's own if it is among them; `account` is the key's own. Of those that
+    are connected, about so many at `most`.
 
     The list is read without a range of `created`: an account may tell none. Raises `StripeError`.
     """
@@ -122,7 +125,11 @@ async def ids_of(account: Account, choice: Choice, endpoint_of: Callable[[str], 
         endpoint = endpoint_of("account")
         own = (await account.get(endpoint.snapshot_request(), endpoint.snapshot)).rows[0].id
     if not ids:
-        ids = [own][: len(own)] + [id async for id in connected(account, endpoint_of("accounts"))]
+        ids = [own] if own else []
+        async for id in connected(account, endpoint_of("accounts")):
+            if len(ids) >= most:
+                break
+            ids.append(id)
     return [id for id in dict.fromkeys(ids) if choice.takes(id)], own
 
 
