@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from integration_tests.embedded_stripe import Account, StripeServer, small_shop
-from integration_tests.harness import DAY, NOW, STREAMS, Reader, Result, Row
+from integration_tests.embedded_stripe.endpoints import PERMISSIONS
+from integration_tests.harness import DAY, NOW, STREAMS, Reader, Result, Row, account_clock
+from source_stripe.source import SourceStripe
+from source_stripe.sync.clock import Clock
 
 Held = dict[tuple[str, str], Row]
 """By the account's id and its own the rows of one stream."""
@@ -298,3 +303,79 @@ def test_an_account_whose_shard_changes_is_read_in_full_and_the_others_go_on(pla
         assert held("coupons", after[shard]).keys() <= others.keys()
         assert len(held("coupons", before[shard], after[shard])) >= 10
     assert len(held("coupons", *before[:3], *after)) == 60
+
+
+# ---------------------------------------------------------------------- limits
+
+
+@pytest.mark.parametrize("per", ["account", "key", "both"])
+def test_no_limit_is_run_into_whatever_stripe_counts(platform: Account, server: StripeServer, per: str) -> None:
+    platform.connect_many(40, small_shop, spread="even", since=NOW - 90 * DAY, until=NOW - 30 * DAY)
+    reader = Reader(server, accounts="connected", call_rate_limit=25)
+    first = reader.sync(call_rate_limit=10_000)
+    platform.advance(3600)
+    server.limit(25, 25, per=per)
+    later = Reader(server, Clock(now=lambda: float(platform.now)), accounts="connected", call_rate_limit=25).sync(first)
+    times = [request.at for request in later.requests]
+    assert ({request.status for request in later.requests}, len(times)) == ({200}, 81)
+    assert len(times) / (max(times) - min(times)) > 25 * 0.8
+
+
+# ---------------------------------------------------------------------- check
+
+
+def check(server: StripeServer, **options: Any) -> tuple[str, str]:
+    config = {"secret_key": server.secret_key, "api_base": server.url, "call_rate_limit": 10_000} | options
+    status = SourceStripe(clock=account_clock(server)).check(logging.getLogger("airbyte"), config)
+    return status.status.value, status.message or ""
+
+
+def test_check_counts_the_accounts_and_tries_some(platform: Account, server: StripeServer) -> None:
+    platform.connect_many(120, small_shop, spread="even")
+    status, message = check(server, accounts="connected")
+    assert (status, message.partition(" Tried: ")[0]) == ("SUCCEEDED", "There are 120 accounts to read.")
+    assert len({request.headers["stripe-account"] for request in server.requests if "stripe-account" in request.headers}) == 3
+
+
+def test_check_names_the_permission_that_the_list_of_accounts_needs(platform: Account, server: StripeServer) -> None:
+    three_shops(platform)
+    status, message = check(server, accounts="connected", secret_key=server.restricted_key(["charge_read"]))
+    assert status == "FAILED"
+    assert message.startswith('Permission denied: the key may not read this. Set "Connected accounts: Read" in the key\'s form')
+
+
+def test_check_names_the_permissions_of_the_forms_column_for_connected_accounts(platform: Account, server: StripeServer) -> None:
+    three_shops(platform)
+    key = server.restricted_key(connect={permission for permission, _ in PERMISSIONS.values()} - {"charge_read"})
+    status, message = check(server, accounts="connected", secret_key=key)
+    assert (status, '"Charges and Refunds: Read" (charges, ' in message) == ("SUCCEEDED", True)
+    assert "For connected accounts the form's column Connect counts." in message
+
+
+def test_check_fails_where_no_account_is_connected_or_none_that_is_named(platform: Account, server: StripeServer) -> None:
+    status, message = check(server, accounts="connected")
+    assert (status, message.partition(",")[0]) == ("FAILED", "No account is connected to the key's")
+    platform.connect("acct_a")
+    status, message = check(server, account_ids=["acct_x", "acct_y"])
+    assert (status, "acct_x: Account not connected" in message) == ("FAILED", True)
+
+
+def test_an_estimate_is_of_one_account(server: StripeServer) -> None:
+    with pytest.raises(AirbyteTracedException, match="An estimate is of one account: name it in `account_id`"):
+        SourceStripe().estimate({"secret_key": server.secret_key, "accounts": "all"}, ["charges"])
+
+
+# ---------------------------------------------------------------------- discover
+
+
+def test_discovery_follows_the_accounts(server: StripeServer) -> None:
+    config = {"secret_key": server.secret_key}
+    found = {
+        many: {each.name: each for each in SourceStripe().discover(logging.getLogger("airbyte"), config | options).streams}
+        for many, options in ((False, {}), (True, {"accounts": "connected"}))
+    }
+    assert found[False]["coupons"].source_defined_primary_key == [["id"]]
+    for name, stream in found[True].items():
+        single = found[False][name]
+        assert stream.source_defined_primary_key == [["account_id"], *(single.source_defined_primary_key or [])]
+        assert stream.json_schema["properties"].keys() - single.json_schema["properties"].keys() == {"account_id"}
