@@ -204,7 +204,7 @@ class History:
     def _is_unknowable(self, stream: str, account: str, id: str) -> bool:
         """Whether the object was deleted, and its account not read while Stripe kept the event."""
         at = self.deleted.get((stream, account, id))
-        return at is not None and not any(at <= read <= at + _EVENTS_LAST for read in self.followed[account])
+        return at is not None and not any(at < read <= at + _EVENTS_LAST for read in self.followed[account])
 
 
 _BEGINS = "connect connect create create old old"

@@ -78,9 +78,8 @@ def test_accounts_that_can_not_be_meant_are_refused_with_what_to_do(options: dic
 
 def test_an_organizations_key_that_names_no_account_is_refused() -> None:
     said = complaint({"secret_key": ORGANIZATION})
-    assert said.startswith(
-        "This is an organization's key (sk_org_...): take a key of the one account that you want to read. Or name"
-    )
+    assert said.startswith("This is an organization's key (sk_org_...)")
+    assert "Or name those of its accounts that you want to read in `account_ids`, or one in `account_id`." in said
 
 
 @pytest.mark.parametrize(
