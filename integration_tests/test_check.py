@@ -94,7 +94,7 @@ NO_KEYS = {
     "ek_test_1234567890abcdef": f"This is an ephemeral key (ek_...), made for mobile apps: it expires within the hour. {ADVICE}",
     "acct_1234567890abcdef": f"This is an account's id (acct_...), not an API key. {ADVICE}",
     "sk_org_live_1234567890": "This is an organization's key (sk_org_...): take a key of the one account that you want to read."
-    f" {ADVICE}",
+    f" Or name those of its accounts that you want to read in `account_ids`, or one in `account_id`. {ADVICE}",
     "sk_live_****1234": "This is a key as the Dashboard shows it, with its middle hidden. Reveal the key there"
     " and copy the whole of it.",
     "my secret": "The secret key has blanks in it or around it. Copy it again without them.",

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from airbyte_cdk.models import AirbyteConnectionStatus, Status
 
@@ -10,11 +11,13 @@ from source_stripe import sentences
 from source_stripe.api.account import Account
 from source_stripe.api.errors import StripeError
 from source_stripe.api.request import Request
+from source_stripe.sync.accounts_sync import Choice, ids_of
 from source_stripe.sync.endpoint import Endpoint, Listed
 from source_stripe.sync.readings import with_children
 
 logger = logging.getLogger("airbyte")
 
+_MOST_LISTED = 1000
 SECONDS_TO_TRY = 30.0
 """For so long a request that fails is tried again."""
 
@@ -55,14 +58,47 @@ class Probe:
                 await self._account.get(endpoint.walk_request(row.id, raw, None), endpoint.listed)
 
 
-def verdict(
-    refused: Mapping[str, StripeError], endpoints: Sequence[Endpoint], rows: sentences.Rows, is_test: bool
+@dataclass(frozen=True)
+class Form:
+    """The form of a restricted key: its rows by their tokens, and whether it is that of test mode."""
+
+    rows: sentences.Rows
+    is_test: bool
+
+
+async def verdict_on_many(
+    account_of: Callable[[str], Account],
+    choice: Choice,
+    endpoint_of: Callable[[str], Endpoint],
+    endpoints: Sequence[Endpoint],
+    form: Form,
 ) -> AirbyteConnectionStatus:
+    """What some of a platform's accounts, and their list, say: failed if they can't be listed, or none of them can be read."""
+    try:
+        ids, own = await ids_of(account_of(""), choice, endpoint_of, _MOST_LISTED)
+    except StripeError as error:
+        return _failed(error, endpoint_of("accounts").permission, form.rows, {})
+    if not ids:
+        return AirbyteConnectionStatus(status=Status.FAILED, message=sentences.NO_ACCOUNTS)
+    tried = list(dict.fromkeys([ids[0], ids[len(ids) // 2], ids[-1]]))
+    found = []
+    for id in tried:
+        refused = await Probe(account_of("" if id == own else id), endpoint_of).refusals(endpoints)
+        found.append(verdict(refused, endpoints, form))
+    told = [sentences.of_tried(id, each.message) for id, each in zip(tried, found, strict=True) if each.message]
+    status = Status.FAILED if all(each.status == Status.FAILED for each in found) else Status.SUCCEEDED
+    message = " ".join([sentences.some_accounts(len(ids), len(ids) < _MOST_LISTED, tried), *told])
+    logger.info(message, extra={"is_verdict": True})
+    return AirbyteConnectionStatus(status=status, message=message)
+
+
+def verdict(refused: Mapping[str, StripeError], endpoints: Sequence[Endpoint], form: Form) -> AirbyteConnectionStatus:
     """What the refusals mean.
 
     Failed, with Stripe's reason, when the key is refused, when Stripe can't be reached, or when nothing can be read. A key
     that may read some streams passes, and the message names the rows of its form that the others need.
     """
+    rows, is_test = form.rows, form.is_test
     permissions = {endpoint.name: endpoint.permission for endpoint in endpoints}
     products = {endpoint.name: endpoint.product for endpoint in endpoints if endpoint.product}
     absent = {name: products[name] for name, error in refused.items() if name in products and error.is_not_enabled}

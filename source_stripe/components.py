@@ -28,10 +28,12 @@ from isodate import parse_duration
 from requests.auth import AuthBase
 
 from source_stripe.api import errors
-from source_stripe.api.account import Account, Watcher
+from source_stripe.api.account import Account, Sender, Watcher
+from source_stripe.api.key import Key
 from source_stripe.api.pace import Pace
 from source_stripe.api.request import Query, query_of
 from source_stripe.api.transport import Transport, Verdict
+from source_stripe.sync.accounts_sync import ROOM
 from source_stripe.sync.clock import Clock
 from source_stripe.sync.endpoint import Endpoint, Kind, NestedList, Walk
 
@@ -69,6 +71,19 @@ class StripeRequester:
         pauses = self._pauses(give_up_after)
         return Account(self.transport(workers), pace, pauses, workers, clock.now, room, watcher)
 
+    def account_of_many(
+        self,
+        key: Key,
+        clock: Clock,
+        sender: Sender,
+        room: Callable[[], Awaitable[None]] | None = None,
+        watcher: Watcher | None = None,
+        give_up_after: float | None = None,
+    ) -> Account:
+        """One of the accounts that `key` may read, whose requests are sent so."""
+        pauses = self._pauses(give_up_after)
+        return Account(sender, key.pace.unused(), pauses, key.workers, clock.now, room, watcher, side_by_side=ROOM)
+
     def transport(self, threads: int) -> Transport:
         headers = {name: _evaluated(value, self.config) for name, value in self.request_headers.items()}
         return Transport(
@@ -79,7 +94,14 @@ class StripeRequester:
             (self.connect_timeout_in_seconds, self.read_timeout_in_seconds),
             threads,
             str(self.config.get("secret_key", "")),
+            self._account_header,
         )
+
+    @property
+    def _account_header(self) -> str:
+        """The header that names an account."""
+        config = {**self.config, "account_id": "acct_"}
+        return next((name for name, value in self.request_headers.items() if _evaluated(value, config) == "acct_"), "")
 
     def _judge(self, response: requests.Response) -> Verdict:
         resolution = self.error_handler.interpret_response(response)

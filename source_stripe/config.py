@@ -17,6 +17,7 @@ from airbyte_cdk.sources.declarative.validators.validation_strategy import Valid
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_stripe import sentences
+from source_stripe.sync.accounts_sync import Choice
 
 logger = logging.getLogger("airbyte")
 
@@ -61,12 +62,57 @@ def is_test_key(key: str) -> bool:
     return "_test_" in key
 
 
+def is_organization_key(key: object) -> bool:
+    """Whether the key is one of an organization, which reads the accounts that are named with it."""
+    return isinstance(key, str) and bool(re.fullmatch(r"(sk|rk)_org_[A-Za-z0-9_]{8,}", key))
+
+
 class KeyTypeValidationStrategy(ValidationStrategy):
-    """Refuses what is no secret or restricted key, before anything is sent, with a sentence of its own for each kind."""
+    """Refuses what is no secret or restricted key, before anything is sent, with a sentence of its own for each kind.
+
+    An organization's key is refused by `check_options`, if no account is named with it.
+    """
 
     def validate(self, value: Any) -> None:
-        if sentence := refusal(value):
+        if (sentence := refusal(value)) and not is_organization_key(value):
             raise config_error(sentence)
+
+
+# ---------------------------------------------------------------------- which accounts
+
+
+def has_many_accounts(config: Mapping[str, Any]) -> bool:
+    """Whether the accounts of a platform are read, or those that are named, rather than a single one."""
+    return config.get("accounts", "own") != "own" or bool(config.get("account_ids"))
+
+
+def choice_of(config: Mapping[str, Any]) -> Choice:
+    """Which accounts are read, when they are many."""
+    shard, _, shards = config.get("shard", "0/1").partition("/")
+    return Choice(config.get("account_ids", ()), config.get("accounts") == "all", int(shard), int(shards))
+
+
+def _check_accounts(config: Mapping[str, Any]) -> None:
+    wanted, ids = config.get("accounts"), config.get("account_ids")
+    if "account_id" in config and has_many_accounts(config):
+        raise config_error(sentences.ONE_AND_MANY)
+    if wanted == "own" and ids:
+        raise config_error(sentences.IDS_OF_OWN)
+    if is_organization_key(config["secret_key"]):
+        if wanted == "all":
+            raise config_error(sentences.ORGANIZATIONS_OWN)
+        if wanted == "connected" and not ids:
+            raise config_error(sentences.ORGANIZATIONS_ACCOUNTS)
+        if not ids and "account_id" not in config:
+            raise config_error(str(refusal(config["secret_key"])))
+    if "shard" in config:
+        if not has_many_accounts(config):
+            raise config_error(sentences.SHARD_OF_ONE)
+        if (choice := choice_of(config)).shard >= choice.shards:
+            raise config_error(sentences.NO_SHARD)
+
+
+# ---------------------------------------------------------------------- the other options
 
 
 class AirbyteConfigTransformation(ConfigTransformation):
@@ -83,6 +129,10 @@ class AirbyteConfigTransformation(ConfigTransformation):
                 del config[name]
             elif isinstance(value, float) and value.is_integer():
                 config[name] = int(value)
+        if isinstance(ids := config.get("account_ids"), list):
+            config["account_ids"] = list(dict.fromkeys(id.strip() if isinstance(id, str) else id for id in ids if id))
+            if not config["account_ids"]:
+                del config["account_ids"]
         if isinstance(date := config.get("start_date"), str):
             config["start_date"] = _full_date(date)
         if isinstance(base := config.get("api_base"), str):
@@ -108,6 +158,7 @@ def check_options(config: Mapping[str, Any], specification: Mapping[str, Any]) -
     for error in sorted(validator.iter_errors(config), key=lambda error: list(error.path)):
         option = str(error.path[0])
         raise config_error(sentences.wrong_option(option, specification["properties"][option]))
+    _check_accounts(config)
     _check_date(config.get("start_date"))
     _check_address(config.get("api_base", ""))
 

@@ -32,6 +32,7 @@ from source_stripe import sentences
 from source_stripe.api.account import Watcher
 from source_stripe.api.errors import StripeError
 from source_stripe.config import config_error
+from source_stripe.sync.accounts_sync import AccountsError
 from source_stripe.sync.changes import NoRoomError
 from source_stripe.sync.output import Failed, Item, Note, Page, Shares, State, Status
 from source_stripe.sync.state import BrokenState
@@ -193,6 +194,8 @@ def traced(error: BaseException, stream: str, permission: str, rows: sentences.R
     match error:
         case AirbyteTracedException():
             return error
+        case AccountsError():
+            return _of_accounts(error, stream, rows)
         case BrokenState():
             return config_error(sentences.REFUSED_STATE.format(stream=stream, why=error))
         case NoRoomError():
@@ -208,6 +211,19 @@ def traced(error: BaseException, stream: str, permission: str, rows: sentences.R
                 Exception(error) if not isinstance(error, Exception) else error,
                 message=sentences.DEFECT.format(type=type(error).__name__),
             )
+
+
+def _of_accounts(error: AccountsError, stream: str, rows: sentences.Rows) -> AirbyteTracedException:
+    """The gravest of the accounts' errors, with the accounts named."""
+    failed = [*error.failed.values(), *([error.given_up] if error.given_up is not None else [])]
+    errors = [traced(each.error, stream, each.permission, rows) for each in failed]
+    gravest = min(errors, key=lambda each: _GRAVEST_FIRST.index(each.failure_type or FailureType.system_error))
+    return AirbyteTracedException(
+        message=sentences.failed_accounts(error.failed, error.not_tried, error.of, str(gravest.message)),
+        internal_message=str(error),
+        failure_type=gravest.failure_type or FailureType.system_error,
+        exception=gravest,
+    )
 
 
 def error_message(error: AirbyteTracedException, stream: StreamDescriptor | None = None) -> AirbyteMessage:

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from source_stripe.api.errors import StripeError
@@ -33,7 +33,8 @@ WRONG_KINDS_OF_KEY = (
     (r"mk_", f"This is the id of a key (mk_...), not the key itself. {_ADVICE}"),
     (
         r"(sk|rk)_org_",
-        f"This is an organization's key (sk_org_...): take a key of the one account that you want to read. {_ADVICE}",
+        f"This is an organization's key (sk_org_...): take a key of the one account that you want to read."
+        f" Or name those of its accounts that you want to read in `account_ids`, or one in `account_id`. {_ADVICE}",
     ),
 )
 """What other things begin with, and what to say of them: https://docs.stripe.com/keys."""
@@ -43,6 +44,15 @@ WRONG_KINDS_OF_KEY = (
 NO_DATE = "The option `start_date` is no date of the calendar: write it as 2024-01-01T00:00:00Z."
 FAR_FUTURE = "The option `start_date` lies in the far future: nothing would ever be read."
 LONG_LOOKBACK = "lookback_window_days is {days}: taken as {most}, since Stripe keeps events for 30 days."
+ONE_AND_MANY = "`account_id` names one account to read, `accounts` and `account_ids` several: leave the one or the others out."
+IDS_OF_OWN = "The option `account_ids` names connected accounts, but `accounts` is own: set it to connected."
+ORGANIZATIONS_OWN = (
+    "An organization's key has no account of its own: set `accounts` to connected, and name some in `account_ids`."
+)
+ORGANIZATIONS_ACCOUNTS = "Stripe does not tell an organization's key which accounts there are: name them in `account_ids`."
+SHARD_OF_ONE = "The option `shard` takes a part of many accounts: set `accounts` to connected or all, or leave it out."
+ESTIMATE_OF_MANY = "An estimate is of one account: name it in `account_id`, and leave out `accounts` and `account_ids`."
+NO_SHARD = "The option `shard` must be a number from 0 on, and how many there are: 0/4, 1/4, 2/4 and 3/4 are the four of four."
 NO_ADDRESS = "The option `api_base` must be an address such as https://api.stripe.com."
 NO_TLS = "The option `api_base` must be an https address: without TLS only this machine is allowed."
 WRONG_CHOICE = "The option `{option}` must be {form}."
@@ -71,6 +81,10 @@ def wrong_option(option: str, form: Mapping[str, Any]) -> str:
     if form.get("type") == "integer":
         most = f"from {form['minimum']} to {form['maximum']}" if "maximum" in form else f"of at least {form['minimum']}"
         what = f"must be a whole number {most}"
+    elif "enum" in form:
+        what = f"must be one of {', '.join(form['enum'])}"
+    elif form.get("type") == "array":
+        what = f"must be a list of texts that look like {form['items']['pattern_descriptor']}"
     elif "pattern_descriptor" in form:
         what = f"must look like {form['pattern_descriptor']}"
     else:
@@ -247,6 +261,23 @@ def _form_with(needs: Mapping[str, Sequence[str]], rows: Rows, is_test: bool) ->
     return page + "".join(f"&permissions[]=rak_{token}" for token in tokens)
 
 
+NO_ACCOUNTS = (
+    "No account is connected to the key's, so there is nothing to read. Use a key of the platform that they are connected to, or"
+    " set `accounts` to own to read the key's own account."
+)
+
+
+def some_accounts(count: int, is_all: bool, tried: Sequence[str]) -> str:
+    how_many = f"{count:,} account{'' if count == 1 else 's'}" if is_all else f"more than {count:,} accounts"
+    return f"There {'is' if count == 1 and is_all else 'are'} {how_many} to read. Tried: {', '.join(tried)}."
+
+
+def of_tried(account: str, message: str) -> str:
+    """What `check` tells of one of many accounts."""
+    column = " For connected accounts the form's column Connect counts." if "Permission denied" in message else ""
+    return f"{account}: {message}{column}"
+
+
 def not_enabled(product: str, names: Sequence[str]) -> str:
     return f"The account does not have {product}: nothing to read in {', '.join(names)} until it does."
 
@@ -265,6 +296,17 @@ def failed_streams(names: Iterable[str], of: int, messages: set[str]) -> str:
     names = sorted(names)
     what = min(messages) if len(set(map(own_words, messages))) == 1 else "See the error of each."
     return f"{len(names)} of {of} streams failed: {', '.join(names)}. {what}"
+
+
+_MOST_ACCOUNTS = 10
+
+
+def failed_accounts(ids: Collection[str], not_tried: int, of: int, why: str) -> str:
+    """Of so many accounts these failed, and some were not tried any more; `why` is what is said of one of them."""
+    some = ", ".join([*list(ids)[:_MOST_ACCOUNTS], *["..."][: len(ids) > _MOST_ACCOUNTS]])
+    what = [f"{len(ids):,} of {of:,} accounts could not be read: {some}."] if ids else []
+    what += [f"{not_tried:,} of {of:,} accounts were not tried any more."] if not_tried else []
+    return " ".join([*what, why])
 
 
 def _progress(v: Mapping[str, Any]) -> str:
@@ -321,6 +363,21 @@ _NOTES: dict[str, tuple[int, Callable[[Mapping[str, Any]], str]]] = {
         logging.WARNING,
         lambda v: f"the event {v['id']} ({v['type']}) shows no object: what it tells of is not known",
     ),
+    "accounts": (
+        logging.INFO,
+        lambda v: f"{v['count']:,} accounts to read, of which {v['in_full']:,} in full",
+    ),
+    "accounts_progress": (
+        logging.INFO,
+        lambda v: f"{v['done']:,} of {v['count']:,} accounts are read, {v['pace']:,.1f} a second",
+    ),
+    "account_gone": (
+        logging.WARNING,
+        lambda v: (
+            f"the account {v['account']} is not connected to the key's: it is left out until it is. Back within 30 days it goes"
+            " on from where it was, later it is read in full."
+        ),
+    ),
     "failing": (
         logging.WARNING,
         lambda v: f"{v['endpoint']} can't be read now, and is tried again for {_duration(v['seconds'])}. {v['error']}",
@@ -332,4 +389,5 @@ _NOTES: dict[str, tuple[int, Callable[[Mapping[str, Any]], str]]] = {
 def of_note(name: str, stream: str, values: Mapping[str, Any]) -> tuple[int, str]:
     """The log's level and line for a note of a sync."""
     level, sentence = _NOTES[name]
-    return level, f"{stream}: {sentence(values)}" if stream else sentence(values)
+    whose = f"{stream} of {values['account']}" if "account" in values else stream
+    return level, f"{whose}: {sentence(values)}" if stream else sentence(values)

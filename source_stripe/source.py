@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import chain
@@ -33,17 +34,21 @@ from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
 
 from source_stripe import check, estimate, files, sentences
 from source_stripe.api.account import Account, Watcher
+from source_stripe.api.key import Key
 from source_stripe.api.pace import Pace
 from source_stripe.components import CreatedRange, Paging, StripeRequester, StripeRetriever, pace_of
-from source_stripe.config import check_options, config_error, is_test_key, warn_of_unknown
+from source_stripe.config import check_options, choice_of, config_error, has_many_accounts, is_test_key, warn_of_unknown
 from source_stripe.messages import Messages, Trouble, records_of
 from source_stripe.stream import Read, stripe_stream
+from source_stripe.sync.account_reading import Selected
+from source_stripe.sync.accounts_state import AccountsState
+from source_stripe.sync.accounts_sync import AccountsSync, SelectedOfMany
 from source_stripe.sync.clock import Clock
 from source_stripe.sync.endpoint import Endpoint
 from source_stripe.sync.output import Failed, Item, Note, Page, Shares, Status
 from source_stripe.sync.readings import with_children
 from source_stripe.sync.state import StreamState, interrupted_states_of, states_of
-from source_stripe.sync.sync import Selected, Sync
+from source_stripe.sync.sync import Sync
 
 Definition = Mapping[str, Any]
 
@@ -79,7 +84,8 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
     ) -> None:
         self._manifest = manifest or load_manifest()
         self._clock = clock or Clock()
-        own = self._manifest if catalog is None else {**self._manifest, "streams": _entries(self._manifest, _names_in(catalog))}
+        entries = self._manifest["streams"] if catalog is None else self._entries_for(config or {}, catalog)
+        own = {**self._manifest, "streams": entries}
         super().__init__(catalog, config, state, source_config=own, config_path=config_path)
 
     # ------------------------------------------------------------------ what the CDK calls
@@ -109,9 +115,13 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         endpoints = [bound.endpoint(name) for name in bound._definitions if name in names]
 
         async def ask() -> AirbyteConnectionStatus:
-            account = bound._account_for_a_while()
-            refused = await check.Probe(account, bound.endpoint).refusals(endpoints)
-            return check.verdict(refused, endpoints, bound._rows, is_test_key(bound._config["secret_key"]))
+            form = check.Form(bound._rows, is_test_key(bound._config["secret_key"]))
+            if has_many_accounts(bound._config):
+                with closing(bound._key) as key:
+                    account_of = bound._accounts_for_a_while(key)
+                    return await check.verdict_on_many(account_of, choice_of(bound._config), bound.endpoint, endpoints, form)
+            refused = await check.Probe(bound._account_for_a_while(), bound.endpoint).refusals(endpoints)
+            return check.verdict(refused, endpoints, form)
 
         with asyncio.Runner(loop_factory=self._clock.new_loop) as runner:
             return runner.run(ask())
@@ -161,6 +171,8 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         """A table that tells how much a first read of the streams of these names, or of all, has to read, and how long it
         takes."""
         bound = self._bound(config)
+        if has_many_accounts(bound._config):
+            raise config_error(sentences.ESTIMATE_OF_MANY)
         if unknown := next((name for name in names if name not in bound._definitions), None):
             raise config_error(sentences.UNKNOWN_STREAM.format(stream=unknown))
         streams = [bound.endpoint(name) for name in names or bound._definitions]
@@ -187,10 +199,14 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
     def _bound(self, config: Mapping[str, Any], catalog: ConfiguredAirbyteCatalog | None = None) -> "YieldingDeclarativeSource":
         """This source, or one for `config` if that is another, or if this one lacks streams; all, or those of the catalog."""
         wanted = self._valid(config)
-        entries = self._manifest["streams"] if catalog is None else _entries(self._manifest, _names_in(catalog))
+        entries = self._manifest["streams"] if catalog is None else self._entries_for(wanted, catalog)
         if wanted == self._config and self._definitions.keys() >= {_name(entry) for entry in entries}:
             return self
         return type(self)(catalog, wanted, manifest=self._manifest, clock=self._clock)
+
+    def _entries_for(self, config: Mapping[str, Any], catalog: ConfiguredAirbyteCatalog) -> list[Definition]:
+        """The manifest's entries of the catalog's streams, and of those that tell which accounts there are."""
+        return _entries(self._manifest, _names_in(catalog) | ({"account", "accounts"} if has_many_accounts(config) else set()))
 
     def _valid(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """The config as the connector understands it."""
@@ -204,7 +220,7 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
     def _streams(self, read: Read) -> Iterator[DefaultStream]:
         """Those that this source knows, with what `read` brings of them."""
         for definition in self._definitions.values():
-            yield stripe_stream(definition, self._schema(definition), read)
+            yield stripe_stream(definition, self._schema(definition), read, has_many_accounts(self._config))
 
     @cached_property
     def _definitions(self) -> dict[str, Definition]:
@@ -300,7 +316,7 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
 
     def _items(self, catalog: ConfiguredAirbyteCatalog, blobs: Mapping[str, Mapping[str, Any]], watched: bool) -> Iterator[Item]:
         """What the sync brings; what can't be read, for its state or its name, fails by itself."""
-        readable: list[Selected] = []
+        readable: list[Selected | SelectedOfMany] = []
         unreadable: list[Item] = []
         for configured in catalog.streams:
             name = configured.stream.name
@@ -312,17 +328,28 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
                 unreadable += [Status(name, "started"), Failed(name, error, "")]
         if not readable:
             return iter(unreadable)
-        _, range_ = self._parts(readable[0].endpoint.name)
-        sync = Sync(self._connect, readable, self.endpoint, range_.lookback, self._clock, watched)
-        return chain(unreadable, sync.run())
+        return chain(unreadable, self._sync(readable, watched).run())
 
-    def _selected(self, configured: ConfiguredAirbyteStream, blob: Mapping[str, Any] | None) -> Selected:
+    def _sync(self, selected: Sequence[Selected | SelectedOfMany], watched: bool) -> Sync | AccountsSync:
+        _, range_ = self._parts(selected[0].endpoint.name)
+        one = [each for each in selected if isinstance(each, Selected)]
+        many = [each for each in selected if isinstance(each, SelectedOfMany)]
+        if many:
+            key = self._key
+            connect = partial(self.requester.account_of_many, key, self._clock)
+            return AccountsSync(key, connect, choice_of(self._config), many, self.endpoint, range_.lookback, self._clock, watched)
+        return Sync(self._connect, one, self.endpoint, range_.lookback, self._clock, watched)
+
+    def _selected(self, configured: ConfiguredAirbyteStream, blob: Mapping[str, Any] | None) -> Selected | SelectedOfMany:
         name = configured.stream.name
         if name not in self._definitions:
             raise config_error(sentences.UNKNOWN_STREAM.format(stream=name))
         endpoint, range_ = self._parts(name)
         endpoint = replace(endpoint)  # What it sees is of this sync.
         scope: dict[str, Any] = {"livemode": not is_test_key(self._config["secret_key"])}
+        is_full = configured.sync_mode == SyncMode.full_refresh
+        if has_many_accounts(self._config):
+            return self._selected_of_many(endpoint, range_, scope, blob, is_full)
         if account := self._config.get("account_id"):
             scope["account_id"] = account
         load = partial(
@@ -331,13 +358,36 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         lists = list(endpoint.parents) or [name]
         if endpoint.cursor_field is None:
             return Selected(endpoint, states_of(None, lists, load))
-        if configured.sync_mode == SyncMode.full_refresh:
+        if is_full:
             return Selected(endpoint, interrupted_states_of(blob, lists, load))
         return Selected(endpoint, states_of(blob, lists, load))
+
+    def _selected_of_many(
+        self, endpoint: Endpoint, range_: CreatedRange, scope: Mapping[str, Any], blob: Mapping[str, Any] | None, is_full: bool
+    ) -> SelectedOfMany:
+        """The same for the accounts of a platform, where one state tells of all of them."""
+        cursor_field = endpoint.cursor_field or ""
+        load = partial(StreamState.load, cursor_field=cursor_field, start=range_.start, scope={}, time_of=range_.time_of)
+        states = partial(states_of, lists=list(endpoint.parents) or [endpoint.name], load=load)
+        if endpoint.cursor_field is None:
+            return SelectedOfMany(endpoint, None, lambda blob: states(None))
+        if is_full and not (blob or {}).get("is_unfinished"):
+            blob = None
+        return SelectedOfMany(endpoint, AccountsState.load(blob, cursor_field, range_.start, scope), states)
+
+    @property
+    def _key(self) -> Key:
+        """The key, for the accounts that it may read."""
+        return Key(self.requester.transport(self._workers), self._pace, self._workers)
 
     def _account_for_a_while(self) -> Account:
         """One that does not try for long, and tells the log at once when it has to."""
         return self.requester.account(self._pace, self._workers, self._clock, None, Trouble(), check.SECONDS_TO_TRY)
+
+    def _accounts_for_a_while(self, key: Key) -> Callable[[str], Account]:
+        """The same of each account that the key may read, by its id; "" for the key's own."""
+        of_many = partial(self.requester.account_of_many, watcher=Trouble(), give_up_after=check.SECONDS_TO_TRY)
+        return lambda id: of_many(key, self._clock, key.about(id))
 
     def _connect(self, room: Callable[[], Awaitable[None]], watcher: Watcher) -> Account:
         return self.requester.account(self._pace, self._workers, self._clock, room, watcher)

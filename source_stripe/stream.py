@@ -15,22 +15,33 @@ from airbyte_cdk.sources.types import Record
 Read = Callable[[ConfiguredAirbyteCatalog], Iterable[AirbyteMessage]]
 
 
-def stripe_stream(definition: Mapping[str, Any], schema: Callable[[], Mapping[str, Any]], read: Read) -> DefaultStream:
-    """The stream of a manifest entry. Its `schema` is loaded when it is asked for; `read` brings the records of a catalog."""
+def stripe_stream(
+    definition: Mapping[str, Any], schema: Callable[[], Mapping[str, Any]], read: Read, has_many_accounts: bool = False
+) -> DefaultStream:
+    """The stream of a manifest entry. Its `schema` is loaded when it is asked for; `read` brings the records of a catalog.
+
+    Of many accounts, each record tells whose it is: merchants choose some ids, and another's may be the same.
+    """
     name, key = definition["name"], definition["primary_key"]
+    keys = [key] if isinstance(key, str) else list(key)
     cursor_field = definition.get("incremental_sync", {}).get("cursor_field")
     generator = _WholeStream(name, read)
     stream = DefaultStream(
         partition_generator=generator,
         name=name,
-        json_schema=schema,
-        primary_key=[key] if isinstance(key, str) else list(key),
+        json_schema=(lambda: _with_account(schema())) if has_many_accounts else schema,
+        primary_key=["account_id", *keys] if has_many_accounts else keys,
         cursor_field=CursorField(cursor_field_key=cursor_field) if cursor_field else None,
         logger=logging.getLogger("airbyte"),
         cursor=FinalStateCursor(name, None, InMemoryMessageRepository()),
     )
     generator.stream = stream
     return stream
+
+
+def _with_account(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    account = {"type": "string", "description": "The connected account that the object is of."}
+    return {**schema, "properties": {"account_id": account, **schema["properties"]}}
 
 
 class _WholeStream(PartitionGenerator, Partition):

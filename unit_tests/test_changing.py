@@ -14,10 +14,11 @@ from source_stripe.api.request import Answer, Request
 from source_stripe.api.transport import Trip
 from source_stripe.components import JitteredBackoffStrategy
 from source_stripe.source import SourceStripe
+from source_stripe.sync.account_reading import Selected
 from source_stripe.sync.clock import Clock
 from source_stripe.sync.output import Failed, Page
 from source_stripe.sync.state import StreamState
-from source_stripe.sync.sync import Selected, Sync
+from source_stripe.sync.sync import Sync
 from unit_tests.simulation import NOW, PAGE
 from unit_tests.virtual_time import VirtualLoop
 

@@ -19,6 +19,7 @@ from source_stripe.source import SourceStripe, load_manifest
 
 SPEC = load_manifest()["spec"]["connection_specification"]
 KEY = "rk_test_51H8xample00"
+ORGANIZATION = "sk_org_live_51H8xample"
 SOURCE = SourceStripe()
 
 
@@ -32,6 +33,75 @@ def complaint(config: dict[str, Any]) -> str:
         SOURCE.configure(config, "")
     assert caught.value.failure_type == FailureType.config_error
     return str(caught.value.message)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"accounts": "mine"}, "The option `accounts` must be one of own, connected, all."),
+        ({"account_ids": "acct_1"}, "The option `account_ids` must be a list of texts that look like acct_...."),
+        ({"account_ids": ["acct_1", "cus_1"]}, "The option `account_ids` must be a list of texts that look like acct_...."),
+        (
+            {"accounts": "all", "account_id": "acct_1"},
+            "`account_id` names one account to read, `accounts` and `account_ids` several: leave the one or the others out.",
+        ),
+        (
+            {"account_ids": ["acct_2"], "account_id": "acct_1"},
+            "`account_id` names one account to read, `accounts` and `account_ids` several: leave the one or the others out.",
+        ),
+        (
+            {"accounts": "own", "account_ids": ["acct_1"]},
+            "The option `account_ids` names connected accounts, but `accounts` is own: set it to connected.",
+        ),
+        (
+            {"secret_key": ORGANIZATION, "accounts": "all", "account_ids": ["acct_1"]},
+            "An organization's key has no account of its own: set `accounts` to connected, and name some in `account_ids`.",
+        ),
+        (
+            {"secret_key": ORGANIZATION, "accounts": "connected"},
+            "Stripe does not tell an organization's key which accounts there are: name them in `account_ids`.",
+        ),
+        (
+            {"shard": "0/4"},
+            "The option `shard` takes a part of many accounts: set `accounts` to connected or all, or leave it out.",
+        ),
+        ({"accounts": "connected", "shard": "4"}, "The option `shard` must look like 0/4."),
+        (
+            {"accounts": "connected", "shard": "4/4"},
+            "The option `shard` must be a number from 0 on, and how many there are: 0/4, 1/4, 2/4 and 3/4 are the four of four.",
+        ),
+    ],
+)
+def test_accounts_that_can_not_be_meant_are_refused_with_what_to_do(options: dict[str, Any], sentence: str) -> None:
+    assert complaint({"secret_key": KEY} | options) == sentence
+
+
+def test_an_organizations_key_that_names_no_account_is_refused() -> None:
+    said = complaint({"secret_key": ORGANIZATION})
+    assert said.startswith("This is an organization's key (sk_org_...)")
+    assert "Or name those of its accounts that you want to read in `account_ids`, or one in `account_id`." in said
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"accounts": "own"},
+        {"accounts": "connected"},
+        {"accounts": "all", "shard": "3/4"},
+        {"accounts": "connected", "account_ids": ["acct_1"]},
+        {"account_ids": ["acct_1"]},
+        {"accounts": "own", "account_ids": [], "account_id": "acct_1"},
+        {"secret_key": ORGANIZATION, "account_ids": ["acct_1"], "accounts": "connected"},
+        {"secret_key": ORGANIZATION, "account_id": "acct_1"},
+    ],
+)
+def test_accounts_that_can_be_meant_are_taken(options: dict[str, Any]) -> None:
+    assert SOURCE.configure({"secret_key": KEY} | options, "")["secret_key"]
+
+
+def test_ids_that_are_pasted_are_taken_without_blanks_and_once() -> None:
+    config = taken({"secret_key": KEY, "account_ids": [" acct_1", "acct_2\n", "acct_1", ""]})
+    assert config["account_ids"] == ["acct_1", "acct_2"]
 
 
 @pytest.mark.parametrize(

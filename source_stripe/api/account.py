@@ -90,7 +90,8 @@ class Account:
     split. The endpoint with most to go is served first, so that all end together: the limit of one endpoint is lower than
     that of the account.
 
-    An answer waits, packed, for `room`: until who takes it can take what it holds. Everything happens on one event loop.
+    An answer waits, packed, for `room`: until who takes it can take what it holds. So many accounts as are read `side_by_side`
+    share the memory for that. Everything happens on one event loop.
     """
 
     def __init__(
@@ -102,11 +103,14 @@ class Account:
         now: Clock,
         room: Callable[[], Awaitable[None]] | None = None,
         watcher: Watcher | None = None,
+        side_by_side: int = 1,
     ) -> None:
         self.pace = pace
         self.requests = 0
         self._sender, self._pauses, self._workers, self._now = sender, pauses, workers, now
         self._room, self._watcher = room, watcher
+        self._most_unread = max(_MOST_UNREAD // side_by_side, 2)
+        self._most_bytes_unread = _MOST_BYTES_UNREAD // side_by_side
         self._waiting: dict[str, deque[asyncio.Future[Departure]]] = {}
         self._served: dict[str, int] = {}
         """By the endpoint the number of the last request to it."""
@@ -204,7 +208,7 @@ class Account:
             self._timer.cancel()
             self._timer = None
         loop = asyncio.get_running_loop()
-        while self._under_way < self._workers and self._unread < _MOST_UNREAD and self._unread_bytes < _MOST_BYTES_UNREAD:
+        while self._may_ask:
             now = loop.time()
             endpoint, later = self._next(now)
             if endpoint is None:
@@ -215,6 +219,11 @@ class Account:
             self.requests += 1
             self._served[endpoint] = self.requests
             self._waiting[endpoint].popleft().set_result(self.pace.take(endpoint, now))
+
+    @property
+    def _may_ask(self) -> bool:
+        has_worker = self._under_way < self._workers
+        return has_worker and self._unread < self._most_unread and self._unread_bytes < self._most_bytes_unread
 
     def _next(self, now: float) -> tuple[str | None, float | None]:
         """The endpoint that a request may go to now; without one, when to look again, if there is anything to look for.

@@ -115,6 +115,10 @@ class Pace:
         self._account = _Limit(rate)
         self._endpoints: dict[str, _Limit] = {}
 
+    def unused(self) -> "Pace":
+        """The same limits, none of them used: another account's."""
+        return Pace(self.rate, self.endpoint_rate, self._is_limited)
+
     def _of(self, endpoint: str) -> _Limit:
         if endpoint not in self._endpoints:
             self._endpoints[endpoint] = _Limit(self.endpoint_rate if self._is_limited(endpoint) else self.rate)

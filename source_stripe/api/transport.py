@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
@@ -103,7 +104,8 @@ class Transport:
     """Sends requests to one address, once each, over connections that are kept and shared by `threads` threads.
 
     The key goes to that address and nowhere else: redirects are not followed. `timeouts` are seconds to connect and to wait
-    for more of an answer; `secret` is left out of what an error tells.
+    for more of an answer; `secret` is left out of what an error tells; `account_header` is the header that names another
+    account than the key's own.
     """
 
     def __init__(
@@ -115,7 +117,9 @@ class Transport:
         timeouts: tuple[float, float],
         threads: int,
         secret: str = "",
+        account_header: str = "",
     ) -> None:
+        self._account_header = account_header
         self._base, self._judge, self._timeouts, self._secret = base, judge, timeouts, secret
         self._template = requests.Request("GET", base + "/v1", headers=dict(headers), auth=authenticator).prepare()
         self._session = requests.Session()
@@ -126,6 +130,14 @@ class Transport:
         self._settings = self._session.merge_environment_settings(base, {}, True, None, None)
         self._settings["stream"] = True
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
+
+    def about(self, account: str) -> "Transport":
+        """Sends requests about that account over the same connections; "" is the key's own."""
+        other = copy(self)
+        other._template = self._template.copy()
+        if account:
+            other._template.headers[self._account_header] = account
+        return other
 
     async def send(self, request: Request, trip: Trip | None = None) -> Answer:
         """Stripe's answer; raises `StripeError` for any other than 200, and when none came. `trip` is told how far it is."""

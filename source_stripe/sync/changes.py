@@ -3,10 +3,10 @@
 import contextlib
 import sqlite3
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from functools import cached_property
+from functools import cache, cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -47,8 +47,7 @@ class EventDecoder:
 
     def __init__(self, types: Collection[str], fields: Iterable[str]) -> None:
         names = sorted({"id", "object", "created", *fields})
-        self._payload = msgspec.defstruct("Payload", [(name, Any, None) for name in names])
-        self._decode_payload = msgspec.json.Decoder(self._payload).decode
+        self._payload, self._decode_payload = _payload(tuple(names))
         self._types = types
 
     def decode(self, row: Row, raw: Raw | bytes) -> Event | None:
@@ -74,6 +73,13 @@ class EventDecoder:
                 with contextlib.suppress(msgspec.ValidationError):
                     setattr(payload, name, msgspec.json.decode(known[name]))
             return payload
+
+
+@cache
+def _payload(names: Sequence[str]) -> tuple[type[Any], Callable[[bytes | Raw], Any]]:
+    """A class with these fields, None where they are missing, and what takes one from its JSON. Both are costly to make."""
+    payload = msgspec.defstruct("Payload", [(name, Any, None) for name in names])
+    return payload, msgspec.json.Decoder(payload).decode
 
 
 class _Head(msgspec.Struct):

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 from msgspec import Raw
 
+from source_stripe.api.errors import StripeError
 from source_stripe.api.request import Answer, Query, Request, query_of
 from source_stripe.sync.page import END_OF_TIME, NO_TIME, Id, PageWriter, Row, fields_of
 
@@ -329,6 +330,15 @@ class Endpoint:
         raws, has_more = _items(body, answer, self.paging.size)
         rows = [shown_item(raw, answer) for raw in raws]
         return Listed(rows, raws, has_more, [row.id for row in rows] if is_mended else ())
+
+
+def is_empty_list(answer: Answer) -> bool:
+    """Whether the answer is a list that says that it has nothing."""
+    try:
+        whole = _decode_list(answer.body)
+    except (msgspec.MsgspecError, StripeError):
+        return False
+    return not whole.data and not whole.has_more
 
 
 def is_time(created: int) -> bool:

@@ -14,7 +14,7 @@ from source_stripe.sync.changes import ChangeIndex, EventDecoder, NoRoomError, o
 from source_stripe.sync.endpoint import Endpoint
 from source_stripe.sync.listing import ListRead, PageTaker, top_of
 from source_stripe.sync.outlet import Rest
-from source_stripe.sync.output import Note, Output
+from source_stripe.sync.output import Note, Sink
 from source_stripe.sync.parts import Part
 from source_stripe.sync.state import OVERLAP
 
@@ -62,7 +62,7 @@ class EventPass(PageTaker):
     what it `told`. The `events` stream takes its records from the same pass, as a further `taker`.
     """
 
-    def __init__(self, account: Account, endpoint: Endpoint, output: Output) -> None:
+    def __init__(self, account: Account, endpoint: Endpoint, output: Sink) -> None:
         self._account, self._endpoint, self._output = account, endpoint, output
         self._listeners: list[_Listener] = []
         self._taker: PageTaker | None = None

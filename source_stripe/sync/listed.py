@@ -1,29 +1,32 @@
 """Lists that take no bound by `created`: read from top to bottom."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
+from source_stripe.api.account import Account
 from source_stripe.api.errors import StripeError
 from source_stripe.sync.changing import ChangingReading
-from source_stripe.sync.endpoint import Listed, is_time
+from source_stripe.sync.endpoint import Endpoint, Listed, is_time
 from source_stripe.sync.events import EventPass
 from source_stripe.sync.outlet import Object
 from source_stripe.sync.reading import Reading
 from source_stripe.sync.state import RETENTION
 
+Place = tuple[int, str | None]
+"""Which pass over a list, and the object to start after."""
+
 
 async def pages_of(
-    reading: Reading, place: tuple[int, str | None]
-) -> AsyncIterator[tuple[Listed, tuple[int, str | None] | None]]:
-    """The pages of a list from `place` on (which pass, and the object to start after), each with the place after it; None when
-    all was read. Where the object to start after has vanished, its pass begins anew."""
-    endpoint = reading.endpoint
+    account: Account, endpoint: Endpoint, ready: Callable[[], Awaitable[None]], place: Place = (0, None)
+) -> AsyncIterator[tuple[Listed, Place | None]]:
+    """The pages of a list from `place` on, each when who takes it is `ready`, with the place after it; None when all was read.
+    Where the object to start after has vanished, its pass begins anew."""
     pass_index, after = place
     while True:
-        await reading.ready()
+        await ready()
         request = endpoint.list_request(None, None, after, pass_index)
         try:
-            page = await reading.account.get(request, partial(endpoint.page_after, after))
+            page = await account.get(request, partial(endpoint.page_after, after))
         except StripeError as error:
             if after is None or not error.is_missing_cursor:
                 raise
@@ -58,7 +61,7 @@ class ListedReading(ChangingReading):
         assert state.followed is not None
         # No event of the objects that the list shows is older than the thirty days before.
         least = max(floor, state.followed - RETENTION)
-        async for page, place in pages_of(self, state.place):
+        async for page, place in pages_of(self.account, self.endpoint, self.ready, state.place):
             changes = self.index.find([row.id for row in page.rows])
             if changes:
                 self.index.show(changes)
@@ -82,7 +85,7 @@ class SmallReading(Reading):
         """Nothing is wanted of the events."""
 
     async def run(self) -> None:
-        async for page, _ in pages_of(self, (0, None)):
+        async for page, _ in pages_of(self.account, self.endpoint, self.ready):
             for id in page.mended:
                 self.mended(id)
             start = self.state.start

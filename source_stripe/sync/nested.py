@@ -11,7 +11,7 @@ from source_stripe.api.errors import StripeError
 from source_stripe.api.request import Answer
 from source_stripe.sync.endpoint import Endpoint, Listed, shown_item
 from source_stripe.sync.outlet import Object, Rest
-from source_stripe.sync.output import Output
+from source_stripe.sync.output import Sink
 from source_stripe.sync.page import Row, fields_of
 
 _MOST_INCOMPLETE = 200
@@ -32,7 +32,7 @@ class NestedLists:
         self,
         account: Account,
         endpoint: Endpoint,
-        output: Output,
+        output: Sink,
         emit: Callable[[Object], Rest | None],
         mended: Callable[[str], None],
     ) -> None:

@@ -13,7 +13,7 @@ from msgspec import Raw
 from source_stripe.api.account import Account
 from source_stripe.api.request import Answer
 from source_stripe.sync.endpoint import id_in
-from source_stripe.sync.output import Output
+from source_stripe.sync.output import Sink
 from source_stripe.sync.owned import owned_pages
 from source_stripe.sync.page import fields_of
 from source_stripe.sync.stream import Stream
@@ -86,7 +86,7 @@ class Outlet(ABC):
     def emit(self, records: list[bytes]) -> None:
         """Put out these records, if there are any."""
         if records:
-            self.stream.put_page(self.stream.endpoint.writer.page(records))
+            self.stream.put_page(self.stream.writer.page(records))
 
     def gone(self, parent: Object, children: Collection[str]) -> list[bytes]:
         """The records of children that the parent had, as far as they are known, and that are not among those of these ids."""
@@ -102,7 +102,7 @@ class WholeOutlet(Outlet):
         self._hidden = frozenset(hidden)
 
     def put(self, objects: Sequence[Object]) -> Rest | None:
-        writer = self.stream.endpoint.writer
+        writer = self.stream.writer
         if len(objects) == 1 and objects[0].lists:
             self.stream.put_page(writer.page_of_one(self._pieces(objects[0])))
         else:
@@ -117,7 +117,7 @@ class WholeOutlet(Outlet):
     def _pieces(self, object_: Object) -> Iterator[bytes | Raw]:
         """The record's JSON, with its lists whole."""
         assert object_.lists is not None
-        record = self.stream.endpoint.writer.record(self._shown(object_.raw), object_.row, object_.updated)
+        record = self.stream.writer.record(self._shown(object_.raw), object_.row, object_.updated)
         yield b"{"
         for number, (name, value) in enumerate(fields_of(record).items()):
             yield (b"," if number else b"") + msgspec.json.encode(name) + b":"
@@ -130,7 +130,7 @@ class WholeOutlet(Outlet):
     def delete(self, deletions: Sequence[tuple[bytes | Raw, int]]) -> None:
         endpoint = self.stream.endpoint
         records = [endpoint.deletion(self._shown(payload), at) for payload, at in deletions]
-        self.stream.put_page(endpoint.writer.page(records))
+        self.stream.put_page(self.stream.writer.page(records))
 
 
 def _whole_list(list_: Raw, pieces: Sequence[bytes | Raw]) -> Iterator[bytes | Raw]:
@@ -232,7 +232,7 @@ def _items_in(value: Raw | None) -> list[Raw]:
 class WalkOutlet(Outlet):
     """Children that have a list of their own for each object: it is read to its end."""
 
-    def __init__(self, stream: Stream, account: Account, output: Output) -> None:
+    def __init__(self, stream: Stream, account: Account, output: Sink) -> None:
         super().__init__(stream)
         assert stream.endpoint.walk is not None
         self._walk, self._account, self._output = stream.endpoint.walk, account, output

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from source_stripe.sync.page import Page
 
@@ -57,6 +57,16 @@ class Shares:
 
 
 Item = Page | State | Status | Failed | Note | Shares
+
+
+class Sink(Protocol):
+    """Where items go, in order."""
+
+    async def room(self) -> None:
+        """Wait until there is room for a page."""
+
+    def put(self, item: Item) -> None:
+        """Add an item; never waits."""
 
 
 class Output:
@@ -118,4 +128,4 @@ class Output:
         return item
 
 
-__all__ = ["Failed", "Item", "Note", "Output", "Page", "Shares", "State", "Status"]
+__all__ = ["Failed", "Item", "Note", "Output", "Page", "Shares", "Sink", "State", "Status"]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -49,15 +50,25 @@ class PageWriter:
         self._stream = stream
         self._head = b'{"type":"RECORD","record":{"stream":"' + stream.encode() + b'","data":'
         self._has_updated = cursor_field == "updated"
+        self._account = b""
+
+    def about(self, account: str) -> "PageWriter":
+        """The same for records of one of many accounts, which stands in front in each."""
+        other = copy(self)
+        other._account = b'{"account_id":' + msgspec.json.encode(account) + b","
+        return other
 
     def page(self, records: list[bytes]) -> Page:
         """`records` are whole, minified JSON objects."""
-        head, tail = self._head, _tail()
-        return Page(self._stream, b"".join([part for record in records for part in (head, record, tail)]), len(records))
+        head, tail = self._head + self._account, _tail()
+        shown = [memoryview(record)[1:] for record in records] if self._account else records
+        return Page(self._stream, b"".join([part for record in shown for part in (head, record, tail)]), len(records))
 
     def page_of_one(self, pieces: Iterable[bytes | msgspec.Raw]) -> Page:
-        """One record, which may be megabytes, from the pieces of its JSON."""
-        return Page(self._stream, b"".join((self._head, *pieces, _tail())), 1)
+        """One record, which may be megabytes, from the pieces of its JSON, the first of which is its brace."""
+        rest = iter(pieces)
+        begin = self._account and next(rest) and self._account
+        return Page(self._stream, b"".join((self._head, begin, *rest, _tail())), 1)
 
     def record(self, raw: bytes | msgspec.Raw, row: Row, updated: int) -> bytes:
         """The object with its cursor. `updated` is epoch seconds, for streams that change; Stripe's own wins when later."""

@@ -14,7 +14,7 @@ from source_stripe.sync.events import EventPass
 from source_stripe.sync.listing import CLOCK_TOLERANCE, ListRead, PageTaker
 from source_stripe.sync.nested import NestedLists
 from source_stripe.sync.outlet import Object, Outlet, Rest
-from source_stripe.sync.output import Output
+from source_stripe.sync.output import Sink
 from source_stripe.sync.state import BrokenState, StreamState
 
 
@@ -23,7 +23,7 @@ class Context:
     """What the readings of a sync share. `lookback` is in seconds."""
 
     account: Account
-    output: Output
+    output: Sink
     lookback: int
 
 

@@ -59,6 +59,8 @@ def with_children(parent: Endpoint, children: Sequence[Endpoint]) -> Endpoint:
         return replace(
             parent, expand=(), nested_lists=(), events=(), deleted_by="", announced_by={}, changed_with=child.walk.again
         )
+    if not children:
+        return parent
     changed_with = {field: list(types) for field, types in parent.changed_with.items()}
     for child in children:
         field = child.parent_field if len(child.parents) == 1 else parent.object

@@ -97,6 +97,8 @@ class StreamState:
         try:
             if not blob:
                 state = cls(cursor_field, start)
+            elif isinstance(blob.get("followed"), Mapping):
+                raise BrokenState("it is of many accounts, and not of a single one")
             elif "version" not in blob:
                 followed = next(blob[name] for name in (cursor_field, "updated", "created") if name in blob)
                 state = cls(cursor_field, start, _whole((time_of or _whole)(followed)), is_foreign=True)

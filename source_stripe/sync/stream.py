@@ -5,24 +5,30 @@ from copy import deepcopy
 from typing import Any
 
 from source_stripe.sync.endpoint import Endpoint
-from source_stripe.sync.output import Note, Output, State, Status
+from source_stripe.sync.output import Note, Sink, State, Status
 from source_stripe.sync.page import Page
 from source_stripe.sync.state import StreamState
 
 _MOST_NOTES = 10
 """So many objects with a broken text are named."""
-_NO_CURSOR = {"__ab_no_cursor_state_message": True}
+NO_CURSOR = {"__ab_no_cursor_state_message": True}
 """The state of a stream that is read whole each time, as Airbyte writes it."""
 
 
 class Stream:
     """What goes out in the name of one stream. `states` are what has been read of it, by the stream whose list is read: its own
-    or, of children, their parents'."""
+    or, of children, their parents'. With an `account`, each record tells that it is of that one."""
 
     def __init__(
-        self, endpoint: Endpoint, states: Mapping[str, StreamState], output: Output, checkpoint_due: Callable[[str], bool]
+        self,
+        endpoint: Endpoint,
+        states: Mapping[str, StreamState],
+        output: Sink,
+        checkpoint_due: Callable[[str], bool],
+        account: str = "",
     ) -> None:
         self.endpoint, self.name = endpoint, endpoint.name
+        self.writer = endpoint.writer.about(account) if account else endpoint.writer
         self.states = dict(states)
         self.records = 0
         self.is_open = True
@@ -66,7 +72,7 @@ class Stream:
     def _put_state(self, must: bool = False) -> None:
         blob = self._blob()
         if blob is None and must:
-            blob = _NO_CURSOR
+            blob = NO_CURSOR
         if blob is not None and (blob != self._last_state or must):
             self._last_state, self._records_at_state, self._has_put_state = blob, self.records, True
             self._output.put(State(self.name, blob))
