@@ -13,7 +13,7 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +139,16 @@ def _run(document: Document, options: argparse.Namespace) -> int:
     for file, content in written.items():
         file.write_text(content, encoding="utf-8")
     print(f"{entry}\nWritten: {', '.join(str(file.relative_to(root)) for file in written)}.")
-    print(f"Decide what is marked {TODO}, then: make schemas OPENAPI={options.document}")
+    if places := [f"{file.relative_to(root)}:{number}" for file, number in _marks(written)]:
+        print(f"Decide what is marked {TODO} in {', '.join(places)}.")
+    print(f"Then: make schemas OPENAPI={options.document} && make snapshots")
     return 0
+
+
+def _marks(written: Mapping[Path, str]) -> Iterator[tuple[Path, int]]:
+    """The lines that hold something to decide."""
+    for file, content in written.items():
+        yield from ((file, number) for number, line in enumerate(content.splitlines(), 1) if TODO in line)
 
 
 def _with_references(text: str, names: Sequence[str], name: str, references: Mapping[str, Sequence[str]]) -> str:

@@ -249,6 +249,19 @@ def test_files_that_are_named_exist(paper: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+@pytest.mark.parametrize("room", ["source_stripe", "source_stripe/sync", "source_stripe/api"])
+def test_contributing_tells_of_each_module_what_it_is_about(room: str) -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## Where things are")[2].partition("## Add a stream")[0]
+    modules = {file.stem for file in (ROOT / room).glob("*.py")} - {"__init__", "__main__"}
+    assert modules <= set(re.findall(r"`(\w+)`", table))
+
+
+def test_contributing_tells_of_each_parameter_of_an_entry() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("| parameter | when |")[2].partition("\n\n")[0]
+    told = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.rpartition(" | ")[0])}
+    assert {name for entry in ENTRIES.values() for name in entry["$parameters"]} == told
+
+
 def test_the_readme_can_be_read_at_a_sitting() -> None:
     assert 100 <= len(README.read_text().splitlines()) <= 200
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from source_stripe.source import load_manifest
+
 PACKAGE = Path(__file__).parents[1] / "source_stripe"
 MODULES = {
     ".".join(("source_stripe", *file.relative_to(PACKAGE).with_suffix("").parts)): ast.parse(file.read_text(encoding="utf-8"))
@@ -62,3 +64,9 @@ def test_one_thread_owns_the_state_of_a_sync_so_that_nothing_is_locked(module: s
 def test_a_function_can_be_seen_at_a_glance(module: str) -> None:
     functions = [node for node in ast.walk(MODULES[module]) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     assert [each.name for each in functions if (each.end_lineno or 0) - each.lineno >= 40] == []
+
+
+def test_no_part_asks_for_the_name_of_a_stream_but_the_events() -> None:
+    names = {entry["$parameters"]["name"] for entry in load_manifest()["streams"]}
+    asked = {node.value for tree in MODULES.values() for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert names & {each for each in asked if isinstance(each, str)} == {"events"}
