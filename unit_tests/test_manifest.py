@@ -222,7 +222,12 @@ class Doing:
             "api_base": "https://stripe.example",
             "lookback_window_days": 2,
         }
-        return self._sync(Stripe([], []), {"updated": str(NOW - 600)}, **more), self._sync(Stripe([], []), **more)
+        of_organization = {"secret_key": "sk_org_test_51H8xample", "account_id": "acct_1"}
+        return (
+            self._sync(Stripe([], []), {"updated": str(NOW - 600)}, **more),
+            self._sync(Stripe([], []), **more),
+            self._sync(Stripe([], []), **of_organization),
+        )
 
     def _bad_keys(self) -> Any:
         return self._source().configure({"client_secret": "pk_test_51H8xample"}, "")
