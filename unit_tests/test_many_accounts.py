@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -22,7 +23,7 @@ from source_stripe.source import SourceStripe
 from source_stripe.sync.accounts_state import Followed, digest_of
 from source_stripe.sync.accounts_sync import AccountsSync, Choice
 from source_stripe.sync.clock import Clock
-from source_stripe.sync.output import Item, Output
+from source_stripe.sync.output import Item, Output, State
 from unit_tests.simulation import NOW, OneList, late
 from unit_tests.virtual_time import in_virtual_time
 
@@ -43,6 +44,8 @@ class Stripe:
         self.came: list[tuple[float, str, str]] = []
         """When which account was asked at which endpoint."""
         self.answered: dict[str, float] = {}
+        self.states: list[float] = []
+        """When states of the charges were put out."""
         self._chance = random.Random(1)
 
     def about(self, account: str) -> Sender:
@@ -97,9 +100,16 @@ class Taken(Output):
     async def room(self) -> None:
         """There is always room."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.states: list[float] = []
+        """When a state of the charges came."""
+
     def put(self, item: Item) -> None:
         super().put(item)
         self.get()
+        if isinstance(item, State) and item.stream == "charges":
+            self.states.append(asyncio.get_running_loop().time())
 
 
 def selected(stream: str, small: int) -> Any:
@@ -112,18 +122,21 @@ def selected(stream: str, small: int) -> Any:
     return SOURCE._selected(ConfiguredAirbyteStream(found, SyncMode.incremental, DestinationSyncMode.append_dedup), blob)
 
 
-def read(stripe: Stripe, streams: list[str]) -> None:
+def read(stripe: Stripe, streams: list[str]) -> list[float]:
+    """Read these streams of all accounts; when states of the charges came."""
     small = len(stripe.ids) - 1
     key = Key(stripe, Pace(100, 25), 64)
     connect = partial(SOURCE.requester.account_of_many, key, CLOCK)
     streams_of_many = [selected(stream, small) for stream in streams]
-    in_virtual_time(AccountsSync(key, connect, Choice(), streams_of_many, SOURCE.endpoint, 600, CLOCK).read_into(Taken()))
+    taken = Taken()
+    in_virtual_time(AccountsSync(key, connect, Choice(), streams_of_many, SOURCE.endpoint, 600, CLOCK).read_into(taken))
+    return taken.states
 
 
 @pytest.fixture(scope="module")
 def stripe() -> Stripe:
     stripe = Stripe(1000, late(200_000))
-    read(stripe, ["balance_transactions", "charges"])
+    stripe.states = read(stripe, ["balance_transactions", "charges"])
     return stripe
 
 
@@ -138,6 +151,12 @@ def test_no_limit_is_run_into_whether_stripe_counts_by_account_or_by_key(stripe:
     assert stripe.most_in_a_second(lambda account, endpoint: "the key") <= 100
     assert 23 <= stripe.most_in_a_second(lambda account, endpoint: endpoint) <= 25
     assert stripe.most_in_a_second(lambda account, endpoint: (account, endpoint)) <= 25
+
+
+def test_a_state_is_put_out_every_ten_seconds_at_most_and_at_the_end(stripe: Stripe) -> None:
+    *between, last = stripe.states
+    assert min(later - earlier for earlier, later in pairwise(between)) >= 10
+    assert (len(between) >= 6, last - between[-1] < 11) == (True, True)
 
 
 def test_quiet_accounts_are_asked_at_nine_tenths_of_what_the_key_allows() -> None:

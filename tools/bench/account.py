@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass, field
 
-from integration_tests.embedded_stripe import Account, StripeServer
+from integration_tests.embedded_stripe import Account, StripeServer, small_shop
 
 _DAY = 86_400
 _MONTH = 29
@@ -15,7 +15,8 @@ class Wish:
     """What account is wanted. `objects`: by kind how many; `spread` says how they lie in the last `days`.
 
     `told`: by kind the type of the events that told of them. `changed`: of these kinds, so many old objects each were changed
-    in the last hour. `lines`: lines of each invoice.
+    in the last hour. `lines`: lines of each invoice. `accounts`: so many small ones are connected, in which nothing was new for
+    sixty days.
     `latency`: seconds that an answer takes; `limits`: requests a second, of the account and of an endpoint.
     """
 
@@ -25,6 +26,7 @@ class Wish:
     told: dict[str, str] = field(default_factory=dict)
     changed: dict[str, int] = field(default_factory=dict)
     lines: int = 1
+    accounts: int = 0
     latency: float = 0.0
     limits: tuple[int, int] | None = None
     live: bool = True
@@ -43,6 +45,10 @@ def made(wish: Wish) -> Account:
         account.bulk(kind, count, spread=wish.spread, since=since, fields=fields, told_by=wish.told.get(kind, ""))
     for kind, count in wish.changed.items():
         _change(account, kind, count)
+    if wish.accounts:
+        account.connect_many(
+            wish.accounts, small_shop, spread="even", since=account.now - 400 * _DAY, until=account.now - 60 * _DAY
+        )
     return account
 
 
