@@ -128,6 +128,18 @@ def test_what_changed_in_one_account_arrives_and_once(platform: Account, server:
     assert reader.sync(later).records == []
 
 
+def test_what_changed_a_quarter_of_an_hour_ago_is_not_read_again(platform: Account, server: StripeServer) -> None:
+    three_shops(platform)
+    reader = Reader(server, accounts="connected")
+    result = reader.sync()
+    platform.connected["acct_b"].create("charge")
+    platform.advance(103)
+    platform.connected["acct_b"].update("coupon", "WELCOME", {"name": "Hello"})
+    platform.advance(601)
+    changed = reader.sync(result)
+    assert [len(changed.of("charges")), len(reader.sync(changed).records)] == [1, 0]
+
+
 def test_a_new_account_gets_its_whole_history(platform: Account, server: StripeServer) -> None:
     three_shops(platform)
     reader = Reader(server, accounts="connected")

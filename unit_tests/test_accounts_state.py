@@ -58,6 +58,13 @@ def test_an_account_of_which_a_time_does_not_say_all_has_a_state_of_its_own(more
     assert state(blob).blob_of(0) == followed(NOW, **more)
 
 
+def test_an_account_whose_newest_event_the_next_sync_would_see_again_has_a_state_of_its_own() -> None:
+    first = state()
+    first.learn(0, followed(NOW + 300, newest=NOW - 500))
+    first.learn(1, followed(NOW + 300, newest=NOW - 700))
+    assert (list(dumped(first)["own"]), [first.is_simple(0), first.is_simple(1)]) == (["acct_a"], [False, True])
+
+
 def test_children_are_followed_to_where_the_last_of_their_parents_is() -> None:
     first = state()
     first.learn(0, {"updated": NOW, "parents": {"a": followed(NOW), "b": followed(NOW + 1200)}})

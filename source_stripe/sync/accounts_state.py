@@ -191,8 +191,9 @@ class AccountsState:
             return min(self._simple(each) for each in blob["parents"].values())
         at = int(blob[self._cursor_field]) // _STEP * _STEP
         is_simple = blob.keys() <= _SIMPLE | {self._cursor_field} and blob["start"] == self._start
-        has_recent = any(int(second) >= at - OVERLAP for second in blob.get("recent", {}))
-        return at if is_simple and not has_recent else _NEVER
+        # What is newer would be read again by the next sync, and be new to it.
+        newest = max([blob.get("newest") or 0, *map(int, blob.get("recent", {}))])
+        return at if is_simple and newest < at - OVERLAP else _NEVER
 
     # ------------------------------------------------------------------ the state itself
 
