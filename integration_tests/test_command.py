@@ -89,6 +89,12 @@ def test_a_catalog_has_the_streams_that_are_named() -> None:
     }
 
 
+def test_a_catalog_of_many_accounts_has_their_key(files: Files) -> None:
+    config = files.write({"secret_key": "sk_test_1234567890abcdef", "accounts": "connected"})
+    written = catalog(source_stripe("catalog", "--streams", "charges", "--config", config))
+    assert written == {"charges": ("incremental", "append_dedup", ["updated"], [["account_id"], ["id"]])}
+
+
 def test_a_stream_that_does_not_exist_is_told_with_those_that_it_may_be() -> None:
     ended = source_stripe("catalog", "--streams", "charges,pyouts")
     assert (ended.code, ended.out) == (1, b"")

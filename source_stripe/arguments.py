@@ -37,6 +37,7 @@ _COMMANDS: dict[str, tuple[str, list[tuple[str, dict[str, Any]]]]] = {
         [
             ("--streams", {"metavar": "NAME,NAME", "help": "their names, such as charges,customers"}),
             ("--full-refresh", {"action": "store_true", "help": "read them whole each time"}),
+            ("--config", {"metavar": "FILE", "help": "the options, if they name many accounts: their keys have another column"}),
         ],
     ),
     "estimate": (

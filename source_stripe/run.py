@@ -50,7 +50,8 @@ class YieldingEntrypoint(AirbyteEntrypoint):
             yield from self._read(arguments)
         elif arguments.command == "catalog":
             names = [name.strip() for name in arguments.streams.split(",")] if arguments.streams else None
-            yield catalog.written(catalog.chosen(self.source.offered(), names, arguments.full_refresh)).encode()
+            offered = self.source.offered(self.source.read_config(arguments.config) if arguments.config else None)
+            yield catalog.written(catalog.chosen(offered, names, arguments.full_refresh)).encode()
         elif arguments.command == "estimate":
             config = self.source.configure(self.source.read_config(arguments.config), "")
             self.set_up_secret_filter(config, self.source.spec(self.logger).connectionSpecification)

@@ -162,9 +162,9 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         items = bound._items(catalog, _state_blobs(state or []), watched)
         return Messages(len(catalog.streams), bound._rows).of(items)
 
-    def offered(self) -> list[AirbyteStream]:
-        """All streams, as `discover` shows them; no config is needed."""
-        whole = type(self)(manifest=self._manifest, clock=self._clock)
+    def offered(self, config: Mapping[str, Any] | None = None) -> list[AirbyteStream]:
+        """All streams, as `discover` shows them; without a config, those of one account."""
+        whole = self._bound(config) if config else type(self)(manifest=self._manifest, clock=self._clock)
         return [stream.as_airbyte_stream() for stream in whole._streams(lambda _: ())]
 
     def estimate(self, config: Mapping[str, Any], names: Sequence[str] = ()) -> str:

@@ -70,7 +70,7 @@ class _NewTaker(HistoryTaker):
                 raise
             self.refusal = error  # Others, too, read the events.
             return
-        due = [(due, range_) for due, range_ in state.pending.items() if due <= hi]
+        due = [(due, range_) for due, range_ in state.pending.items() if due <= hi and reading.endpoint.settles]
         state.extend_to(max(state.start, self.since), hi)
         for each, range_ in due:
             reading.settling.create_task(_SettledTaker(reading, each, range_).run())
