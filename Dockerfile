@@ -31,7 +31,7 @@ ENV SQLITE_TMPDIR=/tmp
 ENV PATH=/opt/source-stripe/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     AIRBYTE_ENTRYPOINT=/opt/source-stripe/bin/source-stripe
-LABEL io.airbyte.name=source-stripe io.airbyte.version=0.1.0
+LABEL io.airbyte.name=source-stripe io.airbyte.version=0.2.0
 # A number, so that a cluster which refuses root can tell that it isn't.
 USER 1000:1000
 WORKDIR /tmp
