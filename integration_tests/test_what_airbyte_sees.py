@@ -17,7 +17,7 @@ from integration_tests.harness import DAY, NOW, Reader, account_clock, catalog
 from source_stripe import messages
 from source_stripe.messages import Messages
 from source_stripe.source import SourceStripe
-from source_stripe.sync.output import Page, Shares
+from source_stripe.sync.output import Item, Page, Shares
 from unit_tests.virtual_time import Jumps
 
 Message = dict[str, Any]
@@ -91,7 +91,7 @@ def test_denials_are_told_after_errors_that_may_pass(server: StripeServer) -> No
 
 def test_an_estimate_comes_where_the_share_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "_SECONDS_BETWEEN_ESTIMATES", 0.0)
-    items = [Page("charges", b"", 500), Shares({"charges": 0.25, "customers": 0.5, "products": 0.0})]
+    items: list[Item] = [Page("charges", b"", 500), Shares({"charges": 0.25, "customers": 0.5, "products": 0.0})]
     (trace,) = [each.trace for each in Messages(3, {}).of(items) if isinstance(each, AirbyteMessage)]
     assert trace is not None
     assert trace.estimate is not None
