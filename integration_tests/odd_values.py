@@ -80,7 +80,7 @@ class Lines:
         self.lines: list[bytes] = []
 
         def watched(page: Page) -> Iterator[Any]:
-            self.lines += page.lines.splitlines()
+            self.lines += page.whole.splitlines()
             return records_of(page)
 
         monkeypatch.setattr(source, "records_of", watched)

@@ -176,7 +176,7 @@ class Story:
 
 _NUMBERS = st.integers(0, 999)
 ODDITIES = st.lists(st.builds(Oddity, _NUMBERS, _NUMBERS, st.booleans(), st.sampled_from(list(RAW))), min_size=1, max_size=6)
-FEW = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 MANY = settings(FEW, max_examples=5000)
 
 

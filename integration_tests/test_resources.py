@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,28 @@ def test_memory_is_bounded_though_the_reader_sleeps(
                     peak = max(peak, resident(process))
         assert process.wait() == 0
     assert records == count
+    assert peak < MOST, f"{peak / MEGABYTE:.0f} MB"
+
+
+@pytest.mark.parametrize(
+    "lines", [12_000, pytest.param(50_000, marks=[pytest.mark.thorough, pytest.mark.timeout(900)])], ids=lambda value: str(value)
+)
+@pytest.mark.parametrize("streams", [["invoices"], ["invoice_line_items"], ["invoice_line_items", "invoices"]], ids=",".join)
+def test_memory_is_bounded_though_two_invoices_are_enormous(
+    account: Account, server: StripeServer, files: Files, streams: list[str], lines: int
+) -> None:
+    """50,000 lines each are 226 MB in all."""
+    for number in range(2):
+        account.create("invoice", {"lines": [{"description": "x" * 1600}] * lines}, at=NOW - DAY - number)
+    peak, records = 0, Counter[bytes]()
+    with running(files.read(config(server), streams)) as process:
+        assert process.stdout is not None
+        for line in process.stdout:  # The whole of one is up to a hundred megabytes.
+            peak = max(peak, resident(process))
+            records.update(re.findall(rb'^{"type":"RECORD","record":{"stream":"(\w+)"', line[:99]))
+        assert process.wait() == 0
+    counts = {b"invoices": 2, b"invoice_line_items": 2 * lines}
+    assert records == {name: count for name, count in counts.items() if name.decode() in streams}
     assert peak < MOST, f"{peak / MEGABYTE:.0f} MB"
 
 

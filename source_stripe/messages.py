@@ -33,8 +33,8 @@ from source_stripe.api.account import Watcher
 from source_stripe.api.errors import StripeError
 from source_stripe.config import config_error
 from source_stripe.sync.accounts_sync import AccountsError
-from source_stripe.sync.changes import NoRoomError
 from source_stripe.sync.output import Failed, Item, Note, Page, Shares, State, Status
+from source_stripe.sync.pieces import NoRoomError
 from source_stripe.sync.state import BrokenState
 
 logger = logging.getLogger("airbyte")
@@ -163,7 +163,7 @@ class Messages:
 
 def records_of(page: Page) -> Iterator[AirbyteMessage]:
     """The records of a page as ordinary messages, for a reader in this process."""
-    for line in page.lines.splitlines():
+    for line in page.whole.splitlines():
         try:
             record = msgspec.json.decode(line)["record"]
         except msgspec.ValidationError:  # A number beyond all that a float can be.

@@ -82,7 +82,7 @@ _fields = msgspec.json.Decoder(_Fields).decode
 
 def rows_of(page: Page, account: str) -> Iterator[Row]:
     """The rows of a page. Only what has a column of its own is looked at in a record."""
-    for line in page.lines.splitlines():
+    for line in page.whole.splitlines():
         data = bytes(_line(line).record.data)
         fields = _fields(data)
         yield Row(

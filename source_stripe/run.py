@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
@@ -44,8 +44,8 @@ class YieldingEntrypoint(AirbyteEntrypoint):
         super().__init__(source)
         self._terminal = terminal
 
-    def lines(self, arguments: argparse.Namespace) -> Iterator[bytes]:
-        """Whole lines as bytes, with their line ends."""
+    def lines(self, arguments: argparse.Namespace) -> Iterator[bytes | Iterable[bytes]]:
+        """Whole lines as bytes, with their line ends, or one in pieces."""
         if arguments.command == "read":
             yield from self._read(arguments)
         elif arguments.command == "catalog":
@@ -63,7 +63,7 @@ class YieldingEntrypoint(AirbyteEntrypoint):
                 if arguments.command == "check":
                     self._terminal.tell(text)
 
-    def _read(self, arguments: argparse.Namespace) -> Iterator[bytes]:
+    def _read(self, arguments: argparse.Namespace) -> Iterator[bytes | Iterable[bytes]]:
         if arguments.debug or os.environ.get("LOG_LEVEL", "").lower() == "debug":
             logging.getLogger().setLevel(logging.DEBUG)
         specification = self.source.spec(self.logger)
@@ -76,7 +76,7 @@ class YieldingEntrypoint(AirbyteEntrypoint):
         for item in self._terminal.watch(items, arguments.state):
             if isinstance(item, Page):
                 counts[HashableStreamDescriptor(name=item.stream, namespace=None)] += item.count
-                yield item.lines
+                yield item.lines if item.pieces is None else item.pieces
             elif isinstance(item, AirbyteMessage):
                 yield self.airbyte_message_to_string(self.handle_record_counts(item, counts)).encode() + b"\n"
 
@@ -136,7 +136,10 @@ def _write(parsed: argparse.Namespace, out: stdout.LineWriter, terminal: Termina
     # Of the streams, only those are looked at that the command is about.
     entrypoint = YieldingEntrypoint(YieldingDeclarativeSource(ConfiguredAirbyteCatalog([])), terminal)
     for lines in entrypoint.lines(parsed):
-        out.write(lines)
+        if isinstance(lines, bytes):
+            out.write(lines)
+        else:
+            out.write_line(lines)
 
 
 def _report(error: AirbyteTracedException, command: str, terminal: Terminal) -> int:

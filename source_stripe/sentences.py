@@ -133,8 +133,8 @@ REFUSED_STATE = (
     " to read it from the beginning."
 )
 NO_ROOM = (
-    "What changed since the last sync did not find room in the temporary directory. Make room there, or name another one in the"
-    " environment variable SQLITE_TMPDIR. SQLite says: {error}"
+    "What changed since the last sync, or the lists of a very large object, did not find room in the temporary directory. Make"
+    " room there, or name another one in the environment variables SQLITE_TMPDIR and TMPDIR. The system says: {error}"
 )
 NO_OUTPUT = "Standard output can't be written: {why}."
 DEFECT = "The connector failed on its own account ({type}). Please report this."

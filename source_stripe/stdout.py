@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,16 +33,25 @@ class LineWriter:
             begin = 0
             while begin < len(lines):
                 end = lines.rfind(b"\n", begin, begin + _BYTES_AT_A_TIME) + 1 or lines.index(b"\n", begin) + 1
-                self.is_writing = True
-                try:
-                    self._write(memoryview(lines)[begin:end])
-                except OSError as error:
-                    raise OutputError from error
-                finally:
-                    self.is_writing = False
-                if self.then is not None:
-                    self.then()
+                self._write_whole((memoryview(lines)[begin:end],))
                 begin = end
+
+    def write_line(self, pieces: Iterable[bytes]) -> None:
+        """Write one line that comes in pieces, the last with its line end; raises `OutputError`."""
+        with self._lock:
+            self._write_whole(map(memoryview, pieces))
+
+    def _write_whole(self, pieces: Iterable[memoryview]) -> None:
+        self.is_writing = True
+        try:
+            for piece in pieces:
+                self._write(piece)
+        except OSError as error:
+            raise OutputError from error
+        finally:
+            self.is_writing = False
+        if self.then is not None:
+            self.then()
 
     def _write(self, left: memoryview) -> None:
         # Without a buffer (PYTHONUNBUFFERED) a write may be cut short.

@@ -18,10 +18,11 @@ from airbyte_cdk.models import FailureType
 
 from source_stripe.messages import traced
 from source_stripe.source import SourceStripe
-from source_stripe.sync.changes import Change, ChangeIndex, EventDecoder, NoRoomError, Route
+from source_stripe.sync.changes import Change, ChangeIndex, EventDecoder, Route
 from source_stripe.sync.changes import Event as StripeEvent
 from source_stripe.sync.handled import Handled
 from source_stripe.sync.page import Row
+from source_stripe.sync.pieces import NoRoomError
 
 SOURCE = SourceStripe(config={"secret_key": "rk_test_51H8xample"})
 

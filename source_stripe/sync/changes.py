@@ -17,14 +17,11 @@ from source_stripe.sync.endpoint import Endpoint, is_time
 from source_stripe.sync.handled import Handled
 from source_stripe.sync.outlet import Removed, id_of_kind, ids_in, objects_in
 from source_stripe.sync.page import Row, fields_of
+from source_stripe.sync.pieces import NoRoomError
 
 _MOST_CACHED = 1 << 20
 """So many bytes of a stream's changes are kept in memory."""
 _BATCH = 500
-
-
-class NoRoomError(Exception):
-    """What changed did not find room in the temporary directory; the text is SQLite's."""
 
 
 @dataclass(slots=True)

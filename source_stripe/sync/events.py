@@ -10,12 +10,13 @@ from msgspec import Raw
 from source_stripe.api.account import Account
 from source_stripe.api.errors import StripeError, first_of
 from source_stripe.api.request import Answer
-from source_stripe.sync.changes import ChangeIndex, EventDecoder, NoRoomError, object_of
+from source_stripe.sync.changes import ChangeIndex, EventDecoder, object_of
 from source_stripe.sync.endpoint import Endpoint
 from source_stripe.sync.listing import ListRead, PageTaker, top_of
 from source_stripe.sync.outlet import Rest
 from source_stripe.sync.output import Note, Sink
 from source_stripe.sync.parts import Part
+from source_stripe.sync.pieces import NoRoomError
 from source_stripe.sync.state import OVERLAP
 
 _MOST_TYPES = 20

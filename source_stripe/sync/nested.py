@@ -13,6 +13,7 @@ from source_stripe.sync.endpoint import Endpoint, Listed, shown_item
 from source_stripe.sync.outlet import Object, Rest
 from source_stripe.sync.output import Sink
 from source_stripe.sync.page import Row, fields_of
+from source_stripe.sync.pieces import Pieces
 
 _MOST_INCOMPLETE = 200
 """So many objects may wait for their lists; meanwhile no more pages are asked for."""
@@ -72,10 +73,11 @@ class NestedLists:
                     group.create_task(self._read(incomplete, name))
             if not incomplete.is_gone:
                 await self._output.room()
-                incomplete.object.lists = {name: rest.pieces() for name, rest in incomplete.rests.items()}
+                incomplete.object.lists = {name: rest.pieces for name, rest in incomplete.rests.items()}
                 if (more := self._emit(incomplete.object)) is not None:
                     await more()
         finally:
+            incomplete.forget()
             self._hold(incomplete, -incomplete.held)
             self._count(-1)
             self._give_turns()
@@ -128,7 +130,7 @@ class NestedLists:
             # Stripe says in more than one way that there is nothing to start after; whether the object is still there,
             # its list's first page tells.
             incomplete.restarts += 1
-            self._hold(incomplete, -incomplete.rests[name].size)
+            self._hold(incomplete, -incomplete.rests[name].pieces.held)
             incomplete.rests[name] = _Rest(None)
             return True
         if after is None and error.is_missing_object:
@@ -169,9 +171,10 @@ class _Rest:
     """What was read of a cut list, after the items `shown` inside its object; all of it when these are None."""
 
     def __init__(self, shown: Sequence[Raw] | None) -> None:
-        self.shown = shown
-        self.pages: list[bytes] = []
-        """The items of each page as JSON, with commas between: as they came, they would keep whole answers in memory."""
+        self.pieces = Pieces()
+        """The whole list's items, to be put together with commas; as they came, they would keep whole answers in memory."""
+        for item in shown or ():
+            self.pieces.add(bytes(item))
         ids = [shown_item(item).id for item in shown or ()]
         self.last = ids[-1] if ids else None
         self._known = set(ids)
@@ -181,21 +184,12 @@ class _Rest:
         return {row.id: raw for row, raw in zip(page.rows, page.raws, strict=True) if row.id not in self._known}
 
     def add(self, page: Listed) -> int:
-        """Add a page; how many bytes of it are new."""
+        """Add a page; how many bytes more lie in memory."""
         new = self.new(page)
-        if new:
-            self.pages.append(b",".join(new.values()))
+        held = self.pieces.add(b",".join(new.values())) if new else 0
         self._known |= new.keys()
         self.last = page.rows[-1].id if page.rows else self.last
-        return len(self.pages[-1]) if new else 0
-
-    @property
-    def size(self) -> int:
-        return sum(map(len, self.pages))
-
-    def pieces(self) -> list[bytes | Raw]:
-        """The whole list's items, in pieces of JSON to be put together with commas."""
-        return [*(self.shown or ()), *self.pages]
+        return held
 
 
 class _Incomplete:
@@ -209,6 +203,10 @@ class _Incomplete:
         """Bytes of the items that were read."""
         self.restarts = 0
         self.is_gone = False
+
+    def forget(self) -> None:
+        """Others of its page may take long."""
+        self.rests, self.object.lists = {}, None
 
 
 def _shown(list_: Mapping[str, Raw]) -> list[Raw] | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from source_stripe.sync.endpoint import id_in
 from source_stripe.sync.output import Sink
 from source_stripe.sync.owned import owned_pages
 from source_stripe.sync.page import fields_of
+from source_stripe.sync.pieces import Pieces
 from source_stripe.sync.stream import Stream
 
 _MOST_WALKS = 100
@@ -32,7 +33,7 @@ class Object:
     row: Any
     raw: bytes | Raw
     updated: int
-    lists: "dict[str, list[bytes | Raw]] | None" = None
+    lists: dict[str, Pieces] | None = None
     removed: Sequence["Removed"] = ()
 
 
@@ -104,7 +105,8 @@ class WholeOutlet(Outlet):
     def put(self, objects: Sequence[Object]) -> Rest | None:
         writer = self.stream.writer
         if len(objects) == 1 and objects[0].lists:
-            self.stream.put_page(writer.page_of_one(self._pieces(objects[0])))
+            is_large = any(pieces.is_large for pieces in objects[0].lists.values())
+            self.stream.put_page(writer.page_of_one(self._pieces(objects[0], objects[0].lists), is_large))
         else:
             self.stream.put_page(writer.page([writer.record(self._shown(each.raw), each.row, each.updated) for each in objects]))
         return None
@@ -114,15 +116,14 @@ class WholeOutlet(Outlet):
             return raw
         return msgspec.json.encode({name: value for name, value in fields_of(raw).items() if name not in self._hidden})
 
-    def _pieces(self, object_: Object) -> Iterator[bytes | Raw]:
+    def _pieces(self, object_: Object, lists: Mapping[str, Pieces]) -> Iterator[bytes | Raw]:
         """The record's JSON, with its lists whole."""
-        assert object_.lists is not None
         record = self.stream.writer.record(self._shown(object_.raw), object_.row, object_.updated)
         yield b"{"
         for number, (name, value) in enumerate(fields_of(record).items()):
             yield (b"," if number else b"") + msgspec.json.encode(name) + b":"
-            if name in object_.lists:
-                yield from _whole_list(value, object_.lists[name])
+            if name in lists:
+                yield from _whole_list(value, lists[name])
             else:
                 yield value
         yield b"}"
@@ -133,7 +134,7 @@ class WholeOutlet(Outlet):
         self.stream.put_page(self.stream.writer.page(records))
 
 
-def _whole_list(list_: Raw, pieces: Sequence[bytes | Raw]) -> Iterator[bytes | Raw]:
+def _whole_list(list_: Raw, pieces: Pieces) -> Iterator[bytes | Raw]:
     yield b"{"
     for number, (name, value) in enumerate(({"data": Raw(b"[]")} | fields_of(list_) | {"has_more": Raw(b"false")}).items()):
         yield (b"," if number else b"") + msgspec.json.encode(name) + b":"
@@ -152,18 +153,27 @@ def _whole_list(list_: Raw, pieces: Sequence[bytes | Raw]) -> Iterator[bytes | R
 class ChildOutlet(Outlet):
     """Children that are cut out of the objects: all of them, with their parent's `updated` and its id in a field of theirs."""
 
-    def __init__(self, stream: Stream, field: str) -> None:
+    def __init__(self, stream: Stream, field: str, output: Sink) -> None:
         super().__init__(stream)
-        self._field = field
+        self._field, self._output = field, output
 
     def put(self, objects: Sequence[Object]) -> Rest | None:
         records: list[bytes] = []
-        for object_ in objects:
-            children = self._children(object_)
-            records += [self.child(raw, object_.row.id, object_.updated) for raw in children.values()]
-            records += self.gone(object_, children)
+        known = [self._ids(object_) for object_ in objects]
+        for object_, ids in zip(objects, known, strict=True):
+            if object_.lists and self._field in object_.lists and object_.lists[self._field].is_large:
+                return partial(self._put_many, object_, object_.lists[self._field], ids)
+            records += [self.child(raw, object_.row.id, object_.updated) for raw in self._own(self._shown(object_))]
+            records += self.gone(object_, ids)
         self.emit(records)
         return None
+
+    async def _put_many(self, object_: Object, pieces: Pieces, ids: Collection[str]) -> None:
+        """The children of one object, too many for memory, some at a time."""
+        for piece in pieces:
+            await self._output.room()
+            self.emit([self.child(raw, object_.row.id, object_.updated) for raw in self._own(_items_of(piece))])
+        self.emit(self.gone(object_, ids))
 
     def delete(self, deletions: Sequence[tuple[bytes | Raw, int]]) -> None:
         records = []
@@ -174,21 +184,20 @@ class ChildOutlet(Outlet):
             records += [self.child(raw, parent, at, is_deleted=True) for raw in shown]
         self.emit(records)
 
-    def _children(self, object_: Object) -> dict[str, Raw]:
-        """By their ids those of the stream."""
-        children: dict[str, Raw] = {}
-        for raw in self._shown(object_):
-            id = id_of_kind(raw, self.stream.endpoint.object)
-            if id == "":
-                raise Answer(b"").odd(f"{self._field} of {object_.row.id} holds something without an id")
-            if id is not None:
-                children[id] = raw
-        return children
+    def _ids(self, object_: Object) -> set[str]:
+        """The ids of those of the stream."""
+        ids = {id for raw in self._shown(object_) if (id := id_of_kind(raw, self.stream.endpoint.object)) is not None}
+        if "" in ids:
+            raise Answer(b"").odd(f"{self._field} of {object_.row.id} holds something without an id")
+        return ids
+
+    def _own(self, shown: Iterable[Raw]) -> Iterator[Raw]:
+        return (raw for raw in shown if id_of_kind(raw, self.stream.endpoint.object) is not None)
 
     def _shown(self, object_: Object) -> Iterator[Raw]:
         if object_.lists and self._field in object_.lists:
             for piece in object_.lists[self._field]:
-                yield from objects_in(Raw(b"[" + bytes(piece) + b"]"))
+                yield from _items_of(piece)
         else:
             yield from objects_in(fields_of(object_.raw).get(self._field))
 
@@ -210,7 +219,11 @@ def id_of_kind(raw: bytes | Raw, object: str) -> str | None:
     return id_in(child.id)
 
 
-def objects_in(value: Raw | None) -> Iterator[Raw]:
+def _items_of(piece: bytes) -> Iterator[Raw]:
+    return objects_in(b"[" + piece + b"]")
+
+
+def objects_in(value: bytes | Raw | None) -> Iterator[Raw]:
     """The objects in a list, in an array, or in a field that holds one; what is only an id is none."""
     return (item for item in _items_in(value) if bytes(item).startswith(b"{"))
 
@@ -220,7 +233,7 @@ def ids_in(value: Raw | None) -> list[str]:
     return [msgspec.json.decode(item, type=str) for item in _items_in(value) if bytes(item).startswith(b'"')]
 
 
-def _items_in(value: Raw | None) -> list[Raw]:
+def _items_in(value: bytes | Raw | None) -> list[Raw]:
     text = bytes(value or b"null").lstrip()
     if text.startswith(b"["):
         return msgspec.json.decode(text, type=list[Raw])

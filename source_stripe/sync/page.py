@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated
 
 import msgspec
@@ -33,11 +34,18 @@ class Row(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Records of one stream: `lines` are whole RECORD messages, a line each, as they go to standard output."""
+    """Records of one stream: `lines` are whole RECORD messages, a line each, as they go to standard output. Of one record that
+    is too large for memory, `pieces` bring its line instead."""
 
     stream: str
     lines: bytes
     count: int
+    pieces: Iterable[bytes | msgspec.Raw] | None = None
+
+    @property
+    def whole(self) -> bytes:
+        """The lines, however large they are."""
+        return self.lines if self.pieces is None else b"".join(self.pieces)
 
 
 class PageWriter:
@@ -64,11 +72,13 @@ class PageWriter:
         shown = [memoryview(record)[1:] for record in records] if self._account else records
         return Page(self._stream, b"".join([part for record in shown for part in (head, record, tail)]), len(records))
 
-    def page_of_one(self, pieces: Iterable[bytes | msgspec.Raw]) -> Page:
-        """One record, which may be megabytes, from the pieces of its JSON, the first of which is its brace."""
+    def page_of_one(self, pieces: Iterable[bytes | msgspec.Raw], is_large: bool = False) -> Page:
+        """One record from the pieces of its JSON, the first of which is its brace. They are asked for when it is written if it
+        `is_large`."""
         rest = iter(pieces)
-        begin = self._account and next(rest) and self._account
-        return Page(self._stream, b"".join((self._head, begin, *rest, _tail())), 1)
+        brace = next(rest)
+        line = chain((self._head, self._account or brace), rest, (_tail(),))
+        return Page(self._stream, b"", 1, line) if is_large else Page(self._stream, b"".join(line), 1)
 
     def record(self, raw: bytes | msgspec.Raw, row: Row, updated: int) -> bytes:
         """The object with its cursor. `updated` is epoch seconds, for streams that change; Stripe's own wins when later."""

@@ -15,7 +15,7 @@ _SECONDS_BETWEEN_LOOKS = 0.25
 class Progress:
     """Notes at a sane pace: per stream what is left to read, how many records came and how fast.
 
-    With `watched`, the share that is read of each stream comes a few times a second besides.
+    The share that is read of each stream comes besides, with `watched` a few times a second.
     """
 
     def __init__(
@@ -31,9 +31,8 @@ class Progress:
         """Report for as long as the sync lasts."""
         while True:
             await asyncio.sleep(_SECONDS_BETWEEN_LOOKS if self._watched else _SECONDS_BETWEEN_LINES)
-            if self._watched:
-                shares = {name: share for name, reading in self._readings.items() if (share := reading.share(name)) is not None}
-                self._output.put(Shares(shares))
+            shares = {name: share for name, reading in self._readings.items() if (share := reading.share(name)) is not None}
+            self._output.put(Shares(shares))
             if asyncio.get_running_loop().time() - self._last >= _SECONDS_BETWEEN_LINES - 0.01:
                 self._report_streams()
 

@@ -77,7 +77,7 @@ def _outlet(context: Context, stream: Stream, parent: Endpoint, endpoint: Endpoi
         return WholeOutlet(stream, hidden={each.partition(".")[0] for each in endpoint.expand} - _shown(parent))
     if child.walk is not None:
         return WalkOutlet(stream, context.account, context.output)
-    return ChildOutlet(stream, child.parents[parent.name])
+    return ChildOutlet(stream, child.parents[parent.name], context.output)
 
 
 def _shown(parent: Endpoint) -> set[str]:
