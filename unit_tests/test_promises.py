@@ -26,7 +26,7 @@ PROMISES = {
         "integration_tests/test_request_counts.py",
         "test_a_quiet_later_sync_of_all_streams_takes_two_requests",
     ),
-    "A deletion** arrives as a record with `is_deleted: true`, the deletion's time as `updated`, and the last known fields": (
+    "A deletion** arrives as a record with `is_deleted: true`, the deletion's time as `updated`, and the last fields": (
         "integration_tests/test_changes.py",
         "test_a_deletion_arrives_with_its_time_and_the_last_known_fields",
     ),

@@ -66,7 +66,7 @@ def test_a_function_can_be_seen_at_a_glance(module: str) -> None:
     assert [each.name for each in functions if (each.end_lineno or 0) - each.lineno >= 40] == []
 
 
-def test_no_part_asks_for_the_name_of_a_stream_but_the_events() -> None:
+def test_no_part_asks_for_the_name_of_a_stream_but_the_events_and_a_platforms_accounts() -> None:
     names = {entry["$parameters"]["name"] for entry in load_manifest()["streams"]}
     asked = {node.value for tree in MODULES.values() for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    assert names & {each for each in asked if isinstance(each, str)} == {"events"}
+    assert names & {each for each in asked if isinstance(each, str)} == {"account", "accounts", "events"}

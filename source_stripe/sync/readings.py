@@ -33,7 +33,8 @@ def _reading(context: Context, streams: Sequence[Stream], parent: Endpoint) -> R
     for stream in streams:
         stream.states[parent.name] = state
     children = [stream.endpoint for stream in streams if stream.endpoint.name != parent.name]
-    endpoint = with_children(parent, children)
+    own = next((stream.endpoint for stream in streams if stream.endpoint.name == parent.name), parent)
+    endpoint = with_children(own, children)
     outlets = [_outlet(context, stream, parent, endpoint) for stream in streams]
     return _of_kind(context, endpoint, state, outlets, children)
 

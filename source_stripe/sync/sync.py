@@ -114,7 +114,8 @@ def items_of(read_into: Callable[[Output], Coroutine[Any, Any, None]], clock: Cl
             yield item
     finally:
         _call_off(loop)
-        thread.join(_TIME_TO_END)  # A request whose answer does not come is left behind.
+        if thread is not threading.current_thread():  # By which what nobody holds any more may be thrown away.
+            thread.join(_TIME_TO_END)  # A request whose answer does not come is left behind.
     if defects:
         raise defects[0]
 
