@@ -76,6 +76,20 @@ class Bench:
             flush=True,
         )
 
+    def pace(self) -> None:
+        """CPU a record with the default options, which keep to Stripe's pace, beside the floor, which keeps to none."""
+        objects = {"charge": self._count(100_000)}
+        with AccountServer(Wish()) as server:
+            empty = [self._least(server, command, self._rounds) for command in (self._floor(server), self._paced_reader(server))]
+        with AccountServer(Wish(objects, spread="crowded")) as server:
+            floor = self._least(server, self._floor(server), self._rounds)
+        with AccountServer(Wish(objects, spread="crowded", limits=_LIVE)) as server:
+            own = self._least(server, self._paced_reader(server), self._rounds)
+        loop, paced = _Cost(floor, empty[0]), _Cost(own, empty[1])
+        print(f"\nWith the default options, at {own.all_requests / own.wall:.1f} requests a second, a record takes", end=" ")
+        print(f"{paced.net:.1f} µs of CPU without start-up, {paced.net / loop.net:.2f} of the hand-written loop's;", end=" ")
+        print(f"{paced.whole:.1f} with it, {paced.whole / loop.whole:.2f} of the loop's.", flush=True)
+
     def start(self) -> None:
         """From the start of the process to its first request, against a process that imports the CDK and ends."""
         imports, firsts = [], []
@@ -193,6 +207,10 @@ class Bench:
         path.write_bytes(orjson.dumps(content))
         return str(path)
 
+    def _paced_reader(self, server: AccountServer) -> list[str]:
+        config, catalog = self._files(server, ["charge"], None)
+        return [sys.executable, "main.py", "read", "--config", config, "--catalog", catalog]
+
     def _readers(self, server: AccountServer) -> Iterator[tuple[str, list[str], int]]:
         """Those that are compared, and how often each runs. The stock parts take a minute and more: once."""
         yield "a hand-written loop", self._floor(server), self._rounds
@@ -249,7 +267,7 @@ def _went_well(took: Took) -> Took:
 
 
 def main() -> None:
-    scenarios = ["cpu", "start", "one", "four", "test", "all", "nested", "long", "rereads", "changes"]
+    scenarios = ["cpu", "pace", "start", "one", "four", "test", "all", "nested", "long", "rereads", "changes"]
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
     parser.add_argument("scenario", nargs="*", metavar="SCENARIO", help=f"of {', '.join(scenarios)}; without one, all")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the numbers of objects")
