@@ -217,6 +217,15 @@ def test_a_child_that_does_not_tell_what_it_is_arrives(account: Account, reader:
     assert_is_read(reader.sync(streams=["invoice_line_items"]), [line["id"] for line in lines], "invoice_line_items")
 
 
+@pytest.mark.parametrize("lines", ["{}", '{"id": 5}', '[{"id": null}]', '[null, "il_1"]', "null", '{"data": {}}'])
+def test_what_is_no_list_of_children_fails_nobody(account: Account, reader: Reader, lines: str) -> None:
+    ids = [account.create("invoice", {"lines": 1}, at=NOW - (300 + number) * DAY)["id"] for number in range(2)]
+    account.odd("invoice", ids[0], {"lines": lines})
+    result = reader.sync(streams=["invoice_line_items", "invoices"])
+    assert (sorted(result.ids("invoices")), result.errors) == (sorted(ids), {})
+    assert ids[1] in [row["invoice"] for row in result.of("invoice_line_items")]
+
+
 @pytest.mark.parametrize("id", [None, "null", '""', "7", "1e400"])
 def test_a_child_without_an_id_fails_its_stream_alone_which_goes_on_from_there(
     account: Account, server: StripeServer, id: str | None

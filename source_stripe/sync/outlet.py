@@ -211,12 +211,12 @@ _decode_child = msgspec.json.Decoder(_Child).decode
 
 
 def id_of_kind(raw: bytes | Raw, object: str) -> str | None:
-    """The id of an object of that kind, or that tells no kind, "" if it has none; None for one of another kind, of which a list
-    may hold several."""
+    """The id of an object of that kind, "" if it has none, or of one that tells no kind; None for one of another kind, of which
+    a list may hold several, and for what tells neither kind nor id."""
     child = _decode_child(raw)
-    if bytes(child.object).startswith(b'"') and msgspec.json.decode(child.object) != object:
-        return None
-    return id_in(child.id)
+    if bytes(child.object).startswith(b'"'):
+        return id_in(child.id) if msgspec.json.decode(child.object) == object else None
+    return id_in(child.id) or None
 
 
 def _items_of(piece: bytes) -> Iterator[Raw]:
