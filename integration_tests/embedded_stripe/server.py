@@ -29,7 +29,7 @@ from . import errors
 from .account import Account
 from .api import Call, Route, answer, page, refused_write, route
 from .control import controlled
-from .endpoints import IMPLIED_PERMISSIONS, PERMISSIONS, VERSIONS
+from .endpoints import IMPLIED_PERMISSIONS, OWN_ACCOUNT_PERMISSION, PERMISSIONS, VERSIONS
 from .errors import StripeError
 from .faults import Fault
 from .parameters import Query, parsed
@@ -204,7 +204,7 @@ class StripeServer:
     ) -> str:
         """A new key that may read what `permissions` ("charge_read", …) say, by default all that the lists need; of connected
         accounts what `connect` says, by default the same."""
-        every = {permission for permission, _ in PERMISSIONS.values()}
+        every = {permission for permission, _ in (*PERMISSIONS.values(), OWN_ACCOUNT_PERMISSION)}
         token = self._new_key("rk_live_" if live else "rk_test_", every if permissions is None else permissions)
         self.keys[token].connect = None if connect is None else set(connect)
         return token
@@ -244,7 +244,7 @@ class StripeServer:
         """Also makes a secret key into one that may read all but this."""
         found = self.keys[key]
         if found.permissions is None:
-            found.permissions = {each for each, _ in PERMISSIONS.values()}
+            found.permissions = {each for each, _ in (*PERMISSIONS.values(), OWN_ACCOUNT_PERMISSION)}
         found.permissions.discard(permission)
 
     def connect(self, ident: str, account: Account) -> None:

@@ -1,7 +1,7 @@
 """One sync by PyAirbyte into its DuckDB cache, and what SQL then says: run in PyAirbyte's own environment.
 
-Takes a JSON object on standard input: `executable` (the connector's command), `config`, `cache` (a file), `queries` (a folder
-of SQL). Writes one to the file named by its argument: `streams`, `processed` (records of this sync), `counts` (by stream, the
+Takes a JSON object on standard input: `executable` (the connector's command), `config`, `select` (streams), `cache` (a file),
+`queries` (a folder of SQL). Writes one to the file named by its argument: `streams`, `processed` (records of this sync), `counts` (by stream, the
 rows that are not deleted), `answers` (by the query's name, its rows as objects).
 """
 
@@ -22,7 +22,7 @@ def main() -> None:
     source = ab.get_source("source-stripe", config=config, local_executable=executable, install_if_missing=False)
     source.check()
     streams = source.get_available_streams()
-    source.select_all_streams()
+    source.select_streams(given["select"])
     cache = DuckDBCache(db_path=given["cache"])
     result = source.read(cache=cache)
 
@@ -34,7 +34,7 @@ def main() -> None:
         "streams": streams,
         "processed": result.processed_records,
         # The empty row gives streams without deletions the column, too.
-        "counts": {stream: rows(_COUNT.format(stream=stream))[0]["count"] for stream in streams},
+        "counts": {stream: rows(_COUNT.format(stream=stream))[0]["count"] for stream in given["select"]},
         "answers": {query.stem: rows(query.read_text()) for query in sorted(Path(given["queries"]).glob("*.sql"))},
     }
     Path(sys.argv[1]).write_text(json.dumps(told, default=str))
