@@ -1,8 +1,8 @@
 """One sync by PyAirbyte into its DuckDB cache, and what SQL then says: run in PyAirbyte's own environment.
 
 Takes a JSON object on standard input: `executable` (the connector's command), `config`, `select` (streams), `cache` (a file),
-`queries` (a folder of SQL). Writes one to the file named by its argument: `streams`, `processed` (records of this sync), `counts` (by stream, the
-rows that are not deleted), `answers` (by the query's name, its rows as objects).
+`queries` (a folder of SQL). Writes one to the file named by its argument: `streams` (all that there are), `processed` (records
+of this sync), `counts` (by selected stream, the rows that are not deleted), `answers` (by the query's name, its rows).
 """
 
 from __future__ import annotations
