@@ -39,7 +39,7 @@ demo: setup ## read all streams of an embedded Stripe account
 	$(BIN)/python -m integration_tests.demo $(ARGS)
 
 test: setup ## run all tests but the image's and the thorough ones
-	$(PYTEST) -n 2 $(ARGS)
+	$(PYTEST) -n 3 $(ARGS)
 
 thorough: setup ## run the long property and fault tests
 	$(PYTEST) -n 2 -m thorough --timeout 1800 $(ARGS)
