@@ -105,7 +105,8 @@ def make_odd(account: Account, objects: Sequence[Key], oddity: Oddity) -> tuple[
     """The stream, the id and the place of what is odd now. An id stays what it is."""
     stream, id = objects[oddity.object % len(objects)]
     shown = truth_of(account, stream)[id]
-    places = [place for place in (*places_of(shown), *_ADDED) if place != "id"]
+    # `deleted: true` is nothing odd: so Stripe says that an object is gone.
+    places = [each for each in (*places_of(shown), *_ADDED) if each != "id" and (each, oddity.raw) != ("deleted", "true")]
     if oddity.looked_at:
         places = [place for place in places if place in _LOOKED_AT]
     place = places[oddity.place % len(places)]
