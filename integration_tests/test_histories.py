@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from integration_tests.embedded_stripe import Account, Fault, StripeServer
@@ -31,8 +31,7 @@ from integration_tests.harness import (
     differences,
     truth,
 )
-
-Step = tuple[str, int, int]
+from integration_tests.histories import Step, any_steps, played
 
 _KIND = {name: MANIFEST[name]["object"] for name in STREAMS}
 _STREAM = {kind: name for name, kind in _KIND.items()}
@@ -424,25 +423,13 @@ _SYNCS = """sync sync sync sync some_streams broken_stream revoked forbidden aba
     with_events busy busy busy"""
 
 
-def _steps(names: str, fewest: int, most: int) -> st.SearchStrategy[list[Step]]:
-    number = st.integers(0, 999)
-    return st.lists(st.tuples(st.sampled_from(names.split()), number, number), min_size=fewest, max_size=most)
-
-
-_HISTORIES = st.builds(list.__add__, _steps(_MADE, 6, 15), _steps(f"{_HAPPENS} {_HAPPENS} {_SYNCS} {_SYNCS}", 20, 50))
+_HISTORIES = st.builds(list.__add__, any_steps(_MADE, 6, 15), any_steps(f"{_HAPPENS} {_HAPPENS} {_SYNCS} {_SYNCS}", 20, 50))
 
 
 def play_histories(server: StripeServer, number: int, examples: int) -> None:
     readers = {size: Reader(server, page_size=size) for size in (3, 100)}
 
-    @seed(number)
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
+    @played(number, examples)
     @given(_HISTORIES, st.sampled_from([3, 3, 100]), st.sampled_from([0, 0, 0, NOW - 40 * DAY]))
     def plays(steps: list[Step], page_size: int, start: int) -> None:
         History(server, readers[page_size], start).play(steps)

@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from integration_tests.embedded_stripe import PRODUCTS, Account, Fault, StripeServer
 from integration_tests.harness import ALL_STREAMS, DAY, NOW, Reader
+from integration_tests.histories import Step, any_steps, played
 from integration_tests.whole_account import ENDPOINTS, FULL_REFRESH_ONLY, Warehouse
-
-Step = tuple[str, int, int]
 
 # Kinds that are made by themselves, those that an event tells of when they change, and those that are deleted.
 MADE = [
@@ -236,25 +235,13 @@ _HAPPENS = """create create edit edit edit turn delete have_child have_child los
 _SYNCS = "sync sync gap broken_list broken_children abandoned hiccups"
 
 
-def _steps(names: str, fewest: int, most: int) -> st.SearchStrategy[list[Step]]:
-    number = st.integers(0, 999)
-    return st.lists(st.tuples(st.sampled_from(names.split()), number, number), min_size=fewest, max_size=most)
-
-
-_HISTORIES = st.builds(list.__add__, _steps(_BEFORE, 4, 15), _steps(f"{_HAPPENS} {_SYNCS}", 8, 25))
+_HISTORIES = st.builds(list.__add__, any_steps(_BEFORE, 4, 15), any_steps(f"{_HAPPENS} {_SYNCS}", 8, 25))
 
 
 def play_histories(server: StripeServer, number: int, examples: int) -> None:
     readers = {size: Reader(server, page_size=size) for size in (3, 100)}
 
-    @seed(number)
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
+    @played(number, examples)
     @given(_HISTORIES, st.sampled_from([3, 100]))
     def plays(steps: list[Step], page_size: int) -> None:
         History(server, readers[page_size]).play(steps)

@@ -17,23 +17,8 @@ from stripe._stripe_object import UntypedStripeObject
 from integration_tests.embedded_stripe import PRODUCTS, Account, StripeServer, made_up_account
 from integration_tests.embedded_stripe.endpoints import COLLECTIONS
 from integration_tests.embedded_stripe.kinds import KINDS, Collection, Inside
+from integration_tests.harness import STREAMS
 
-STREAMS = [
-    "balance_transactions",
-    "charges",
-    "coupons",
-    "customers",
-    "disputes",
-    "events",
-    "invoices",
-    "payment_intents",
-    "payouts",
-    "plans",
-    "prices",
-    "products",
-    "refunds",
-    "subscriptions",
-]
 EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "subscriptions": [{"status": "all"}],
     "prices": [{"active": True}, {"active": False}],

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from integration_tests.embedded_stripe import Account, StripeServer
 from integration_tests.harness import DAY, NOW, Reader, Result, Row, States, differences, truth
-
-Step = tuple[str, int, int]
+from integration_tests.histories import Step, any_steps, played
 
 STREAMS = ("balance_transactions", "charges", "coupons", "customers")
 IDS = ("acct_a", "acct_b", "acct_c", "acct_d", "acct_e")
@@ -214,25 +213,13 @@ _HAPPENS = """connect connect connect deauthorize deauthorize create create crea
 _SYNCS = "sync sync sync sync killed killed broken_account hiccups goes_meanwhile"
 
 
-def _steps(names: str, fewest: int, most: int) -> st.SearchStrategy[list[Step]]:
-    number = st.integers(0, 999)
-    return st.lists(st.tuples(st.sampled_from(names.split()), number, number), min_size=fewest, max_size=most)
-
-
-_HISTORIES = st.builds(list.__add__, _steps(_BEGINS, 4, 12), _steps(f"{_HAPPENS} {_SYNCS} {_SYNCS}", 15, 40))
+_HISTORIES = st.builds(list.__add__, any_steps(_BEGINS, 4, 12), any_steps(f"{_HAPPENS} {_SYNCS} {_SYNCS}", 15, 40))
 
 
 def play_histories(server: StripeServer, number: int, examples: int) -> None:
     readers = {size: Reader(server, page_size=size) for size in (2, 100)}
 
-    @seed(number)
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
+    @played(number, examples)
     @given(_HISTORIES, st.sampled_from([2, 100]))
     def plays(steps: list[Step], page_size: int) -> None:
         History(server, readers[page_size]).play(steps)

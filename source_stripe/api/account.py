@@ -70,17 +70,22 @@ class Clock(Protocol):
 
 
 @dataclass(slots=True)
-class _Trip:
-    """Tells the pace when a request has gone out, and when it is answered."""
+class TimedTrip:
+    """Tells a pace when a request has gone out, and when it is answered; and the trip that another pace follows, if any."""
 
     departure: Departure
     time: Callable[[], float]
+    other: Trip | None = None
 
     def has_left(self) -> None:
         self.departure.has_left(self.time())
+        if self.other is not None:
+            self.other.has_left()
 
     def is_answered(self) -> None:
         self.departure.is_answered(self.time())
+        if self.other is not None:
+            self.other.is_answered()
 
 
 class Account:
@@ -193,7 +198,7 @@ class Account:
         self._dispatch()
         try:
             departure = await turn
-            return await self._sender.send(request, _Trip(departure, asyncio.get_running_loop().time))
+            return await self._sender.send(request, TimedTrip(departure, asyncio.get_running_loop().time))
         finally:
             # Also who is called off gives its place back: it has one as soon as its turn has come.
             if turn.done() and not turn.cancelled():

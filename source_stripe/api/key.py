@@ -2,12 +2,10 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Protocol
 
-from source_stripe.api.account import Sender
+from source_stripe.api.account import Sender, TimedTrip
 from source_stripe.api.errors import StripeError
 from source_stripe.api.pace import Departure, Pace
 from source_stripe.api.request import Answer, Request
@@ -115,7 +113,7 @@ class AccountSender:
         self._asked += 1
         loop = asyncio.get_running_loop()
         try:
-            return await self._sender.send(request, _TwoTrips(trip, departure, loop.time))
+            return await self._sender.send(request, TimedTrip(departure, loop.time, trip))
         except StripeError as error:
             if error.limited:
                 self._key.pace.fall(request.endpoint, error.limited, loop.time())
@@ -125,22 +123,3 @@ class AccountSender:
 
     def close(self) -> None:
         """The connections are the key's, and stay open."""
-
-
-@dataclass(slots=True)
-class _TwoTrips:
-    """Tells the account's pace and the key's how far a request is."""
-
-    trip: Trip | None
-    departure: Departure
-    time: Callable[[], float]
-
-    def has_left(self) -> None:
-        self.departure.has_left(self.time())
-        if self.trip is not None:
-            self.trip.has_left()
-
-    def is_answered(self) -> None:
-        self.departure.is_answered(self.time())
-        if self.trip is not None:
-            self.trip.is_answered()

@@ -1,7 +1,7 @@
 """Streams whose objects change: history once, then what the events tell."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -14,7 +14,7 @@ from source_stripe.sync.changes import Change, ChangeIndex, Children, Route
 from source_stripe.sync.endpoint import Endpoint, Listed, id_in, is_time
 from source_stripe.sync.events import EventPass, Told
 from source_stripe.sync.outlet import Object, Outlet, Rest
-from source_stripe.sync.overlap import Overlap
+from source_stripe.sync.overlap import Overlap, Pair
 from source_stripe.sync.owned import owned_pages
 from source_stripe.sync.parts import Part
 from source_stripe.sync.reading import Context, HistoryTaker, Reading
@@ -164,15 +164,15 @@ class ChangingReading(Reading):
             return
         for mended in found.mended:
             self.mended(mended)
-        if (rest := self.emit(self.objects(found.rows, found.raws, {id: change}))) is not None:
+        if (rest := self.emit(self.objects(found.pairs, {id: change}))) is not None:
             await rest()
 
-    def objects(self, rows: Sequence[Any], raws: Sequence[Raw], changes: Mapping[str, Change], least: int = 0) -> list[Object]:
+    def objects(self, pairs: Iterable[Pair], changes: Mapping[str, Change], least: int = 0) -> list[Object]:
         """The objects with the times that their changes tell, `least` at the least, and with the children that they lost."""
         removed = self.index.removed(list(changes)) if changes else {}
         return [
             Object(row, raw, max(row.created, least, change.at if change else 0, row.own_updated), None, removed.get(row.id, ()))
-            for row, raw in zip(rows, raws, strict=True)
+            for row, raw in pairs
             for change in (changes.get(row.id),)
             if row.created >= self.state.start
         ]
@@ -222,7 +222,7 @@ class ChangingReading(Reading):
             self._rereads.release()
 
     def _emit_owned(self, page: Listed, at: int) -> Rest | None:
-        return self.emit(self.objects(page.rows, page.raws, self.index.find([row.id for row in page.rows]), least=at))
+        return self.emit(self.objects(page.pairs, self.index.find([row.id for row in page.rows]), least=at))
 
 
 class ChangedTaker(HistoryTaker):
@@ -240,29 +240,27 @@ class ChangedTaker(HistoryTaker):
         changes = index.find([row.id for row, _ in pairs])
         if changes:
             index.show(changes)
-        wanted = self.wanted([row for row, _ in pairs], changes)
-        rows, raws = [row for row, _ in pairs if row.id in wanted], [raw for row, raw in pairs if row.id in wanted]
-        return self.reading.emit(self.reading.objects(rows, raws, changes, self._floor))
+        return self.reading.emit(self.reading.objects(self.wanted(pairs, changes), changes, self._floor))
 
-    def wanted(self, rows: Sequence[Any], changes: Mapping[str, Change]) -> set[str]:
-        """The ids of those to be put out: all."""
-        self.new(rows)
-        return {row.id for row in rows}
+    def wanted(self, pairs: Sequence[Pair], changes: Mapping[str, Change]) -> Sequence[Pair]:
+        """Those to be put out: all."""
+        if self.reading.endpoint.lists_new:
+            self.new(pairs)
+        return pairs
 
-    def new(self, rows: Sequence[Any]) -> set[str]:
-        """The ids of those that no earlier sync listed as new, where no event tells; else of all."""
+    def new(self, pairs: Sequence[Pair]) -> set[str]:
+        """The ids of those that no earlier sync listed as new; all are remembered."""
         state = self.reading.state
-        if not self.reading.endpoint.lists_new:
-            return {row.id for row in rows}
-        return self.reading.overlap.fresh(rows, state.window_start() if state.followed is not None else 0)
+        near = state.window_start() if state.followed is not None else 0
+        return self.reading.overlap.fresh([row for row, _ in pairs], near)
 
 
 class _NewTaker(ChangedTaker):
     """The objects created in the window, of which each that changed is looked for in the list."""
 
-    def wanted(self, rows: Sequence[Any], changes: Mapping[str, Change]) -> set[str]:
-        new = self.new(rows)
-        return {row.id for row in rows if (changes[row.id].is_fresh if row.id in changes else row.id in new)}
+    def wanted(self, pairs: Sequence[Pair], changes: Mapping[str, Change]) -> Sequence[Pair]:
+        new = self.new(pairs) if self.reading.endpoint.lists_new else {row.id for row, _ in pairs}
+        return [(row, raw) for row, raw in pairs if (changes[row.id].is_fresh if row.id in changes else row.id in new)]
 
     def range_read(self, lo: int, hi: int) -> None:
         """Nothing: history is not what is read here."""

@@ -1,7 +1,7 @@
 """One stream's endpoint: what to ask for, and what an answer holds."""
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -55,6 +55,11 @@ class Listed:
     raws: list[Raw]
     has_more: bool
     mended: Sequence[str] = ()
+
+    @property
+    def pairs(self) -> Iterator[tuple[Any, Raw]]:
+        """Each row with its JSON."""
+        return zip(self.rows, self.raws, strict=True)
 
 
 @dataclass(frozen=True)

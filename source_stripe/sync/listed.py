@@ -1,6 +1,6 @@
 """Lists that take no bound by `created`: read from top to bottom."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 from source_stripe.api.account import Account
@@ -9,6 +9,7 @@ from source_stripe.sync.changing import ChangingReading
 from source_stripe.sync.endpoint import Endpoint, Listed, is_time
 from source_stripe.sync.events import EventPass
 from source_stripe.sync.outlet import Object
+from source_stripe.sync.page import END_OF_TIME
 from source_stripe.sync.reading import Reading
 from source_stripe.sync.state import RETENTION
 
@@ -51,8 +52,8 @@ class ListedReading(ChangingReading):
 
     def plan_routes(self, window: int) -> None:
         """Nothing is listed as new; what is still to be listed may be any object."""
-        everything = [(0, 1 << 40)] if self.state.place is not None else []
-        self.index.plan(self.state.start, 1 << 40, everything)
+        everything = [(0, END_OF_TIME)] if self.state.place is not None else []
+        self.index.plan(self.state.start, END_OF_TIME, everything)
 
     async def read_history(self, open_top: bool, floor: int) -> None:
         state = self.state
@@ -69,7 +70,7 @@ class ListedReading(ChangingReading):
                 row.created = row.created if is_time(row.created) else state.start
             for id in page.mended:
                 self.mended(id)
-            objects = self.objects(page.rows, page.raws, changes)
+            objects = self.objects(page.pairs, changes)
             for each in objects:
                 each.updated = max(each.updated, least)
             if (rest := self.emit(objects)) is not None:
@@ -88,9 +89,8 @@ class SmallReading(Reading):
         async for page, _ in pages_of(self.account, self.endpoint, self.ready):
             for id in page.mended:
                 self.mended(id)
-            start = self.state.start
-            wanted = [at for at, row in enumerate(page.rows) if not is_time(row.created) or row.created >= start]
-            if (rest := self.emit([Object(page.rows[at], page.raws[at], page.rows[at].created) for at in wanted])) is not None:
+            wanted = [pair for pair in page.pairs if not is_time(pair[0].created) or pair[0].created >= self.state.start]
+            if (rest := self.emit([Object(row, raw, row.created) for row, raw in wanted])) is not None:
                 await rest()
 
 
@@ -102,9 +102,7 @@ class SnapshotReading(Reading):
 
     async def run(self) -> None:
         found = await self.account.get(self.endpoint.snapshot_request(), self.endpoint.snapshot)
-        if (rest := self.emit(_objects(found))) is not None:
+        for id in found.mended:
+            self.mended(id)
+        if (rest := self.emit([Object(row, raw, row.created) for row, raw in found.pairs])) is not None:
             await rest()
-
-
-def _objects(found: Listed) -> Sequence[Object]:
-    return [Object(row, raw, row.created) for row, raw in zip(found.rows, found.raws, strict=True)]

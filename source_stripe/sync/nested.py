@@ -181,7 +181,7 @@ class _Rest:
 
     def new(self, page: Listed) -> dict[str, Raw]:
         """By their ids the items of a page that were not there before."""
-        return {row.id: raw for row, raw in zip(page.rows, page.raws, strict=True) if row.id not in self._known}
+        return {row.id: raw for row, raw in page.pairs if row.id not in self._known}
 
     def add(self, page: Listed) -> int:
         """Add a page; how many bytes more lie in memory."""

@@ -158,13 +158,14 @@ class ChildOutlet(Outlet):
         self._field, self._output = field, output
 
     def put(self, objects: Sequence[Object]) -> Rest | None:
+        if len(objects) == 1 and (pieces := (objects[0].lists or {}).get(self._field)) is not None and pieces.is_large:
+            ids = {id for id, _ in self._children(objects[0])}
+            return partial(self._put_many, objects[0], pieces, ids)
+        known = [dict(self._children(object_)) for object_ in objects]
         records: list[bytes] = []
-        known = [self._ids(object_) for object_ in objects]
-        for object_, ids in zip(objects, known, strict=True):
-            if object_.lists and self._field in object_.lists and object_.lists[self._field].is_large:
-                return partial(self._put_many, object_, object_.lists[self._field], ids)
-            records += [self.child(raw, object_.row.id, object_.updated) for raw in self._own(self._shown(object_))]
-            records += self.gone(object_, ids)
+        for object_, children in zip(objects, known, strict=True):
+            records += [self.child(raw, object_.row.id, object_.updated) for raw in children.values()]
+            records += self.gone(object_, children.keys())
         self.emit(records)
         return None
 
@@ -172,7 +173,7 @@ class ChildOutlet(Outlet):
         """The children of one object, too many for memory, some at a time."""
         for piece in pieces:
             await self._output.room()
-            self.emit([self.child(raw, object_.row.id, object_.updated) for raw in self._own(_items_of(piece))])
+            self.emit([self.child(raw, object_.row.id, object_.updated) for _, raw in self._own(_items_of(piece))])
         self.emit(self.gone(object_, ids))
 
     def delete(self, deletions: Sequence[tuple[bytes | Raw, int]]) -> None:
@@ -180,19 +181,19 @@ class ChildOutlet(Outlet):
         for payload, at in deletions:
             fields = fields_of(payload)
             parent = msgspec.json.decode(fields.get("id", Raw(b'""')), type=str)
-            shown = [raw for raw in objects_in(fields.get(self._field)) if id_of_kind(raw, self.stream.endpoint.object)]
-            records += [self.child(raw, parent, at, is_deleted=True) for raw in shown]
+            shown = self._own(objects_in(fields.get(self._field)))
+            records += [self.child(raw, parent, at, is_deleted=True) for id, raw in shown if id]
         self.emit(records)
 
-    def _ids(self, object_: Object) -> set[str]:
-        """The ids of those of the stream."""
-        ids = {id for raw in self._shown(object_) if (id := id_of_kind(raw, self.stream.endpoint.object)) is not None}
-        if "" in ids:
-            raise Answer(b"").odd(f"{self._field} of {object_.row.id} holds something without an id")
-        return ids
+    def _children(self, object_: Object) -> Iterator[tuple[str, Raw]]:
+        """Those of the stream, with their ids."""
+        for id, raw in self._own(self._shown(object_)):
+            if not id:
+                raise Answer(b"").odd(f"{self._field} of {object_.row.id} holds something without an id")
+            yield id, raw
 
-    def _own(self, shown: Iterable[Raw]) -> Iterator[Raw]:
-        return (raw for raw in shown if id_of_kind(raw, self.stream.endpoint.object) is not None)
+    def _own(self, shown: Iterable[Raw]) -> Iterator[tuple[str, Raw]]:
+        return ((id, raw) for raw in shown if (id := id_of_kind(raw, self.stream.endpoint.object)) is not None)
 
     def _shown(self, object_: Object) -> Iterator[Raw]:
         if object_.lists and self._field in object_.lists:

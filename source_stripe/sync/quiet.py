@@ -31,12 +31,12 @@ class Witness(Sender):
         if known is not None:
             return known
         self.asked.append(request)
+        is_empty = False
         try:
             answer = await self._sender.send(request, trip)
-        except BaseException:
-            self.has_seen_something = True
-            raise
-        self.has_seen_something = self.has_seen_something or not is_empty_list(answer)
+            is_empty = is_empty_list(answer)
+        finally:
+            self.has_seen_something = self.has_seen_something or not is_empty
         return answer
 
     def close(self) -> None:
