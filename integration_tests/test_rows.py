@@ -1,4 +1,4 @@
-"""Reading the accounts of a platform as rows, with what each option and each state leads to."""
+"""RowReader the accounts of a platform as rows, with what each option and each state leads to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from integration_tests.embedded_stripe import Account, StripeServer
-from source_stripe.rows import OWN, Options, Reached, ReadError, Reading, Row
+from source_stripe.rows import OWN, Options, Reached, ReadError, RowReader, Row
 
 
 def options(server: StripeServer, **more: str) -> Options:
@@ -22,12 +22,12 @@ def test_accounts_are_those_that_the_options_say(
 ) -> None:
     for id in ("acct_1", "acct_2"):
         account.connect(id)
-    assert Reading(options(server, accounts=accounts)).units() == expected
+    assert RowReader(options(server, accounts=accounts)).units() == expected
 
 
 def test_a_reading_goes_on_from_the_states_of_the_one_before(server: StripeServer, account: Account) -> None:
     account.connect("acct_1").create("customer", {"id": "cus_1"})
-    reading = Reading(options(server))
+    reading = RowReader(options(server))
     first = list(reading.read(["acct_1"]))
     states = {"acct_1": {item.stream: item.blob for item in first if isinstance(item, Reached)}}
     account.connected["acct_1"].create("customer", {"id": "cus_2"})
@@ -37,5 +37,5 @@ def test_a_reading_goes_on_from_the_states_of_the_one_before(server: StripeServe
 
 def test_what_fails_is_told_in_the_connectors_words_and_survives_the_way_between_processes(server: StripeServer) -> None:
     with pytest.raises(ReadError, match=r"^1 of 1 streams failed: customers. Account not connected: ") as raised:
-        list(Reading(options(server)).read(["acct_1"]))
+        list(RowReader(options(server)).read(["acct_1"]))
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)

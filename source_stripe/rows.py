@@ -134,7 +134,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Reading:
+class RowReader:
     """Reads the accounts that the options name, as rows. Raises `ReadError`.
 
     Where several share the key, each keeps to its part of the key's limits, one of so many `workers`: all together are then

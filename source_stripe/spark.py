@@ -12,7 +12,7 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition,
 from pyspark.sql.streaming.datasource import SupportsTriggerAvailableNow
 from pyspark.sql.types import StructType, VariantVal
 
-from source_stripe.rows import Options, Reached, Reading, Row, States, dealt, worded
+from source_stripe.rows import Options, Reached, RowReader, Row, States, dealt, worded
 
 Offset = dict[str, Any]
 """`states`: by the account and the stream the connector's state. `syncs`: how many were finished."""
@@ -59,11 +59,11 @@ class Accounts(DataSourceReader):
         self._options = options
 
     def partitions(self) -> list[Units]:
-        parts = dealt(Reading(self._options).units(), self._options.partitions)
+        parts = dealt(RowReader(self._options).units(), self._options.partitions)
         return [Units(units, len(parts)) for units in parts]
 
     def read(self, partition: Units) -> Iterator[tuple[Any, ...]]:
-        for item in Reading(self._options, partition.workers).read(partition.units):
+        for item in RowReader(self._options, partition.workers).read(partition.units):
             if isinstance(item, Row):
                 yield _cells(item, self._options)
 
@@ -109,7 +109,7 @@ class Changes(SimpleDataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def _begin(self, start: Offset) -> Iterator[Row | Reached]:
         states: States = start["states"]
-        reading = Reading(self._options)
+        reading = RowReader(self._options)
         return reading.read(reading.units(), states)
 
 

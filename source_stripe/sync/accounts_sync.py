@@ -201,7 +201,7 @@ class AccountsSync:
         self._report()
 
     async def _find_accounts(self) -> None:
-        account = self._connect(self._key.about(""), self._output.room, _Trouble(self))
+        account = self._connect(self._key.about(""), self._output.room, _AccountTrouble(self))
         ids, self._own = await ids_of(account, self._choice, self._endpoint_of)
         self._accounts = Accounts(ids)
         for stream in self._streams.values():
@@ -232,7 +232,7 @@ class AccountsSync:
 
     async def _read(self, number: int) -> None:
         """Read one account, as far as its streams are not given up."""
-        id, trouble = self._accounts.ids[number], _Trouble(self)
+        id, trouble = self._accounts.ids[number], _AccountTrouble(self)
         witness = Witness(self._key.about("" if id == self._own else id))
         account = self._connect(witness, self._output.room, trouble)
         place, streams = self._place(number), [stream for stream in self._streams.values() if stream.given_up is None]
@@ -415,7 +415,7 @@ class _AccountSink(Sink):
         self._sync.take(self._number, item, self._account.stripe_now())
 
 
-class _Trouble(Watcher):
+class _AccountTrouble(Watcher):
     """Tells the sync of one account's trouble, which ends with the account."""
 
     def __init__(self, sync: AccountsSync) -> None:
