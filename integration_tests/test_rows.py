@@ -1,4 +1,4 @@
-"""RowReader the accounts of a platform as rows, with what each option and each state leads to."""
+"""Reading the accounts of a platform as rows, with what each option and each state leads to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from integration_tests.embedded_stripe import Account, StripeServer
-from source_stripe.rows import OWN, Options, Reached, ReadError, RowReader, Row
+from source_stripe.rows import OWN, Options, Reached, ReadError, Row, RowReader
 
 
 def options(server: StripeServer, **more: str) -> Options:

@@ -12,7 +12,7 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition,
 from pyspark.sql.streaming.datasource import SupportsTriggerAvailableNow
 from pyspark.sql.types import StructType, VariantVal
 
-from source_stripe.rows import Options, Reached, RowReader, Row, States, dealt, worded
+from source_stripe.rows import Options, Reached, Row, RowReader, States, dealt, worded
 
 Offset = dict[str, Any]
 """`states`: by the account and the stream the connector's state. `syncs`: how many were finished."""
