@@ -15,7 +15,7 @@ from source_stripe.sync.endpoint import Endpoint, Listed, id_in, is_time
 from source_stripe.sync.events import EventPass, Told
 from source_stripe.sync.outlet import Object, Outlet, Rest
 from source_stripe.sync.overlap import Overlap, Pair
-from source_stripe.sync.owned import owned_pages
+from source_stripe.sync.paging import pages
 from source_stripe.sync.parts import Part
 from source_stripe.sync.reading import Context, HistoryTaker, Reading
 from source_stripe.sync.state import RETENTION, StreamState
@@ -215,7 +215,7 @@ class ChangingReading(Reading):
         """List what belongs to the object `id`, whose event of the time `at` announced it."""
         owner = next(iter(self.endpoint.announced_by.values()))
         try:
-            async for page in owned_pages(self.account, self.endpoint, partial(self.endpoint.owned_request, owner, id)):
+            async for page in pages(self.account, self.endpoint, partial(self.endpoint.owned_request, owner, id), owned=True):
                 if (rest := self._emit_owned(page, at)) is not None:
                     await rest()
         finally:

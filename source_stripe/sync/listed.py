@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 from source_stripe.api.account import Account
-from source_stripe.api.errors import StripeError
 from source_stripe.sync.changing import ChangingReading
 from source_stripe.sync.endpoint import Endpoint, Listed, is_time
 from source_stripe.sync.events import EventPass
 from source_stripe.sync.outlet import Object
 from source_stripe.sync.page import END_OF_TIME
+from source_stripe.sync.paging import pages
 from source_stripe.sync.reading import Reading
 from source_stripe.sync.state import RETENTION
 
@@ -22,25 +22,15 @@ async def pages_of(
 ) -> AsyncIterator[tuple[Listed, Place | None]]:
     """The pages of a list from `place` on, each when who takes it is `ready`, with the place after it; None when all was read.
     Where the object to start after has vanished, its pass begins anew."""
-    pass_index, after = place
-    while True:
+    first, after = place
+    for pass_index in range(first, len(endpoint.passes)):
         await ready()
-        request = endpoint.list_request(None, None, after, pass_index)
-        try:
-            page = await account.get(request, partial(endpoint.page_after, after))
-        except StripeError as error:
-            if after is None or not error.is_missing_cursor:
-                raise
-            after = None
-            continue
-        if page.has_more:
-            after = page.rows[-1].id
-        else:
-            pass_index, after = pass_index + 1, None
-        is_end = pass_index == len(endpoint.passes)
-        yield page, None if is_end else (pass_index, after)
-        if is_end:
-            return
+        following = (pass_index + 1, None) if pass_index + 1 < len(endpoint.passes) else None
+        request = partial(endpoint.list_request, None, None, pass_index=pass_index)
+        async for page in pages(account, endpoint, request, after):
+            yield page, (pass_index, page.rows[-1].id) if page.has_more else following
+            await ready()
+        after = None
 
 
 class ListedReading(ChangingReading):

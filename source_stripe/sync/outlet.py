@@ -14,8 +14,8 @@ from source_stripe.api.account import Account
 from source_stripe.api.request import Answer
 from source_stripe.sync.endpoint import id_in
 from source_stripe.sync.output import Sink
-from source_stripe.sync.owned import owned_pages
 from source_stripe.sync.page import fields_of
+from source_stripe.sync.paging import pages
 from source_stripe.sync.pieces import Pieces
 from source_stripe.sync.stream import Stream
 
@@ -290,7 +290,8 @@ class WalkOutlet(Outlet):
 
     async def _read(self, parent: Object) -> None:
         endpoint, ids = self.stream.endpoint, set[str]()
-        async for page in owned_pages(self._account, endpoint, partial(endpoint.walk_request, parent.row.id, parent.raw)):
+        request = partial(endpoint.walk_request, parent.row.id, parent.raw)
+        async for page in pages(self._account, endpoint, request, owned=True):
             for id in page.mended:
                 self.stream.mended(id)
             await self._output.room()
