@@ -175,8 +175,15 @@ class Account:
             await asyncio.sleep(pause)
 
     async def _read(self, request: Request, read: Callable[[Answer], _T], first: bool) -> _T:
-        answer = await self._sent(request, first)
-        self._learn_time(answer.date)
+        try:
+            answer = await self._sent(request, first)
+            self._learn_time(answer.date)
+            return await self._in_its_turn(read, answer)
+        finally:
+            self._dispatch()
+
+    async def _in_its_turn(self, read: Callable[[Answer], _T], answer: Answer) -> _T:
+        """What `read` makes of the answer, as soon as there is room for that."""
         size = len(answer.packed)
         self._unread += 1
         self._unread_bytes += size
@@ -187,7 +194,6 @@ class Account:
         finally:
             self._unread -= 1
             self._unread_bytes -= size
-            self._dispatch()
 
     async def _sent(self, request: Request, first: bool) -> Answer:
         if self._starting is asyncio.current_task():
@@ -203,7 +209,6 @@ class Account:
             # Also who is called off gives its place back: it has one as soon as its turn has come.
             if turn.done() and not turn.cancelled():
                 self._under_way -= 1
-                self._dispatch()
 
     # ------------------------------------------------------------------ who may go
 

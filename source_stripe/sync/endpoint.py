@@ -212,11 +212,15 @@ class Endpoint:
         count = len(raws) if self._looked_at < _LOOKED_AT_CLOSELY else 1
         self._looked_at += len(raws)
         decode = self._decode_row
-        return [*(self._row(raw, answer) for raw in raws[:count]), *(self._row(raw, answer, decode) for raw in raws[count:])]
-
-    def _row(self, raw: bytes | Raw, answer: Answer, decode: Callable[[bytes | Raw], Any] | None = None) -> Any:
+        rows = [self._row(raw, answer, self._decode_closely) for raw in raws[:count]]
         try:
-            return (decode or self._decode_closely)(raw)
+            return rows + [decode(raw) for raw in raws[count:]]
+        except msgspec.ValidationError:
+            return rows + [self._row(raw, answer, decode) for raw in raws[count:]]
+
+    def _row(self, raw: bytes | Raw, answer: Answer, decode: Callable[[bytes | Raw], Any]) -> Any:
+        try:
+            return decode(raw)
         except msgspec.ValidationError:
             return self._odd_row(raw, answer)
 
@@ -296,7 +300,7 @@ class Endpoint:
         except msgspec.ValidationError:
             raise answer.odd(f"it is no {self.object}") from None
         if "id" in fields:
-            row = self._row(body, answer)
+            row = self._row(body, answer, self._decode_closely)
         else:
             self.see(fields.keys())
             row = self._row_type(id="")
@@ -309,7 +313,7 @@ class Endpoint:
     def found(self, answer: Answer) -> Listed:
         """The object that `answer` holds as a list of one; of none for the stub of a deleted one."""
         body, is_mended = _minified(answer)
-        row = self._row(body, answer)
+        row = self._row(body, answer, self._decode_closely)
         try:
             if _decode_object(body).deleted:
                 return Listed([], [], False)
