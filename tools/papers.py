@@ -68,6 +68,8 @@ class Papers:
             "coverage": self._coverage,
             "speed": lambda: measured.written("cpu", measured.rows("cpu")),
             "limits": lambda: measured.written("paced", measured.rows("paced")),
+            "waiting": lambda: measured.written("waiting", measured.rows("waiting")),
+            "start": lambda: measured.written("start", measured.rows("start")),
         }
 
     def fill(self, paper: str) -> str:

@@ -18,7 +18,8 @@ from tools.bench.process import most_in, run
 from tools.bench.stock import stock_manifest
 
 ROOT = Path(__file__).parents[1]
-PAPERS = {"cpu": ROOT / "README.md", "paced": ROOT / "docs" / "speed.md"}
+SPEED = ROOT / "docs" / "speed.md"
+PAPERS = {"cpu": ROOT / "README.md", "paced": SPEED, "waiting": SPEED, "start": SPEED}
 """By the name of a table where it is shown."""
 
 

@@ -66,10 +66,8 @@ class Bench:
         with AccountServer(Wish({"charge": count}, spread="crowded")) as server:
             full = {name: self._least(server, command, rounds) for name, command, rounds in self._readers(server)}
         loop, stock, own = (_Cost(full[name], empty[name]) for name in full)
-        print(f"\n{count:,} charges, without latency; µs are of CPU, a record.\n")
         rows = {name: _cells(full[name], cost, loop) for name, cost in zip(full, (loop, stock, own), strict=True)}
-        print("\n".join(measured.written("cpu", rows)))
-        self._keep("cpu", rows)
+        self._show(f"{count:,} charges, without latency; µs are of CPU, a record.", "cpu", rows)
         print(
             f"\nThe connector takes {stock.whole / own.whole:.1f} times less CPU a record than the stock parts,"
             f" {stock.net / own.net:.1f} times without the start-up.",
@@ -77,18 +75,28 @@ class Bench:
         )
 
     def pace(self) -> None:
-        """CPU a record with the default options, which keep to Stripe's pace, beside the floor, which keeps to none."""
+        """CPU a record with the default options, which wait at Stripe's pace, beside the floor, which never waits, and beside the
+        floor made to wait as long."""
         objects = {"charge": self._count(100_000)}
         with AccountServer(Wish()) as server:
             empty = [self._least(server, command, self._rounds) for command in (self._floor(server), self._paced_reader(server))]
-        with AccountServer(Wish(objects, spread="crowded")) as server:
-            floor = self._least(server, self._floor(server), self._rounds)
         with AccountServer(Wish(objects, spread="crowded", limits=_LIVE)) as server:
             own = self._least(server, self._paced_reader(server), self._rounds)
-        loop, paced = _Cost(floor, empty[0]), _Cost(own, empty[1])
-        print(f"\nWith the default options, at {own.all_requests / own.wall:.1f} requests a second, a record takes", end=" ")
-        print(f"{paced.net:.1f} µs of CPU without start-up, {paced.net / loop.net:.2f} of the hand-written loop's;", end=" ")
-        print(f"{paced.whole:.1f} with it, {paced.whole / loop.whole:.2f} of the loop's.", flush=True)
+        rate = own.all_requests / own.wall
+        with AccountServer(Wish(objects, spread="crowded")) as server:
+            floor = self._least(server, self._floor(server), self._rounds)
+            waiting = self._least(server, [*self._floor(server), f"{rate:.1f}"], self._rounds)
+        loop = _Cost(floor, empty[0])
+        costs = {
+            "a hand-written loop that never waits": (floor, loop),
+            "the same loop, which waits as long as this connector": (waiting, _Cost(waiting, empty[0])),
+            "this connector with its default options": (own, _Cost(own, empty[1])),
+        }
+        rows = {
+            name: [f"{took.all_requests / took.wall:.1f}", f"{cost.net:.1f}", f"{cost.net / loop.net:.2f}"]
+            for name, (took, cost) in costs.items()
+        }
+        self._show(f"{floor.records:,} charges at Stripe's pace; µs are of CPU, a record.", "waiting", rows)
 
     def start(self) -> None:
         """From the start of the process to its first request, against a process that imports the CDK and ends."""
@@ -100,8 +108,11 @@ class Bench:
                 firsts.append(server.run(connector).first_request or math.inf)
         # The first of each warms the disk's cache.
         least, first = min(imports[1:]), min(firsts[1:])
-        print(f"\nImporting the CDK takes {least:.2f} s; the connector's first request leaves after {first:.2f} s,", end=" ")
-        print(f"{first / least:.2f} times that.", flush=True)
+        rows = {
+            "a process that imports the CDK and ends": [f"{least:.2f}", "1.00"],
+            "until this connector's first request leaves": [f"{first:.2f}", f"{first / least:.2f}"],
+        }
+        self._show("From the start of the process.", "start", rows)
 
     def one(self) -> None:
         """One stream, nine tenths of whose objects lie in the last tenth of the time."""
@@ -244,11 +255,12 @@ class Bench:
     def report(self) -> None:
         """Print the table of what was read at Stripe's pace."""
         if self._paced:
-            print(f"\nAt Stripe's limits, which the account keeps; {_LATENCY * 1000:.0f} ms an answer; whole processes.\n")
-            print("\n".join(measured.written("paced", self._paced)), flush=True)
-            self._keep("paced", self._paced)
+            text = f"At Stripe's limits, which the account keeps; {_LATENCY * 1000:.0f} ms an answer; whole processes."
+            self._show(text, "paced", self._paced)
 
-    def _keep(self, table: str, rows: measured.Rows) -> None:
+    def _show(self, text: str, table: str, rows: measured.Rows) -> None:
+        """Print the rows of a table, and keep them where they are of the full size."""
+        print(f"\n{text}\n", *measured.written(table, rows), sep="\n", flush=True)
         if self._scale == 1.0:
             measured.keep(table, rows)
 

@@ -17,6 +17,8 @@ COLUMNS = {
         *("objects", "requests", "over the least", "seconds", "requests/s"),
         *("used", "most in a second", "429s", "CPU s", "peak MB"),
     ],
+    "waiting": ["requests/s", "µs without start-up", "of the loop's that never waits"],
+    "start": ["seconds", "of the import"],
 }
 """By the name of a table the heads of its columns; the first, of the row's name, has none."""
 
@@ -33,7 +35,7 @@ def keep(table: str, new: Rows, file: Path = FILE) -> None:
     """Put rows in the place of those that were measured before."""
     kept = {name: rows(name, file) for name in COLUMNS}
     kept[table] |= {name: list(cells) for name, cells in new.items()}
-    tables = (f"  {json.dumps(name)}: {{\n{_lines_of(kept[name])}\n  }}" for name in COLUMNS)
+    tables = (f"  {json.dumps(name)}: {{\n{_lines_of(kept[name])}\n  }}" for name in COLUMNS if kept[name])
     file.write_text("{\n" + ",\n".join(tables) + "\n}\n", encoding="utf-8")
 
 

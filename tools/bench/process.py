@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import Any
 from tools.bench.account import Wish
 
 ROOT = Path(__file__).resolve().parents[2]
+_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 _RECORD = b'\n{"type":"RECORD"'
 
 
@@ -83,8 +85,9 @@ def run(command: Sequence[str]) -> Took:
     began = time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout is not None
-    records, rest, seen = 0, b"\n", b""
+    records, rest, seen, peak = 0, b"\n", b"", 0.0
     while chunk := os.read(process.stdout.fileno(), 1 << 20):
+        peak = max(peak, _peak_mb(process.pid))
         seen = rest + chunk
         records += seen.count(_RECORD)
         # A beginning of a line that is cut here is counted with the next chunk, and only there.
@@ -95,7 +98,16 @@ def run(command: Sequence[str]) -> Took:
     wall = time.monotonic() - began
     cpu = usage.ru_utime + usage.ru_stime
     last_words = seen[-2000:].decode(errors="replace")
-    return Took(records, cpu, wall, usage.ru_maxrss / 1024, process.returncode, {}, 0, 0, began, last_words)
+    return Took(records, cpu, wall, peak or usage.ru_maxrss / 1024, process.returncode, {}, 0, 0, began, last_words)
+
+
+def _peak_mb(pid: int) -> float:
+    """The most memory that the running process took until now; 0 where the system doesn't tell. What `wait4` tells begins with
+    the memory of the process that started it."""
+    try:
+        return int(_PEAK.findall(Path(f"/proc/{pid}/status").read_text())[0]) / 1024
+    except (OSError, IndexError):
+        return 0.0
 
 
 def most_in(times: Sequence[float], seconds: float) -> int:
