@@ -39,10 +39,10 @@ demo: setup ## read all streams of an embedded Stripe account
 	$(BIN)/python -m integration_tests.demo $(ARGS)
 
 test: setup ## run all tests but the image's and the thorough ones
-	$(PYTEST) -n 3 $(ARGS)
+	$(PYTEST) -n 3 --dist worksteal $(ARGS)
 
 thorough: setup ## run the long property and fault tests
-	$(PYTEST) -n 2 -m thorough --timeout 1800 $(ARGS)
+	$(PYTEST) -n 2 --dist worksteal -m thorough --timeout 1800 $(ARGS)
 
 pyairbyte-test: setup ## sync twice with PyAirbyte into DuckDB, and ask in SQL
 	@# There is no PyAirbyte for Python 3.13 yet.
