@@ -123,13 +123,20 @@ def rows_of(account: Account, stream: str) -> dict[str, Row]:
     """By their ids the rows of a stream that are to come, with what is odd; of a list that does not say that it is whole, the
     whole."""
     true = truth_of(account, stream)
-    rows = account.rendered(stream, MANIFEST[stream].get("expand", ()))
-    shown = {id: mended(parsed(text.decode(errors="replace").encode())) for id, text in rows.items()}
-    for id, row in shown.items():
-        for name in NESTED[stream]:
+    shown = shown_rows(account, stream, MANIFEST[stream].get("expand", ()))
+    for name in NESTED[stream]:
+        items = shown_rows(account, name) if name in STREAMS else {}  # What is odd of them shows in the list, too.
+        for id, row in shown.items():
             if isinstance(row.get(name), dict) and row[name].get("has_more") is not False:
-                row[name] |= {"has_more": False, "data": parsed(json.dumps(true[id][name]["data"]).encode())}
+                whole = parsed(json.dumps(true[id][name]["data"]).encode())
+                row[name] |= {"has_more": False, "data": [items.get(item["id"], item) for item in whole]}
     return shown
+
+
+def shown_rows(account: Account, stream: str, expand: Sequence[str] = ()) -> dict[str, Row]:
+    """By their ids the objects of a stream as Stripe shows them, with what is odd."""
+    rows = account.rendered(stream, expand)
+    return {id: mended(parsed(text.decode(errors="replace").encode())) for id, text in rows.items()}
 
 
 def differences(row: Row, true: Row) -> list[str]:

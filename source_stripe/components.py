@@ -196,7 +196,7 @@ class CreatedRange:
         self._format = cursor.datetime_format
         self._state_formats = cursor.cursor_datetime_formats or [cursor.datetime_format]
         start: MinMaxDatetime = factory.create_component(models.MinMaxDatetime, definition["start_datetime"], config)
-        self.start = int(start.get_datetime(config).timestamp())
+        self.start = max(0, int(start.get_datetime(config).timestamp()))
         """Objects created before it, in epoch seconds, are not wanted."""
         self.lookback = int(_seconds(_evaluated(cursor.lookback_window or "PT0S", config)))
         """Seconds before the last sync that are looked at again."""

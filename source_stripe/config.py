@@ -22,6 +22,7 @@ from source_stripe.sync.accounts_sync import Choice
 logger = logging.getLogger("airbyte")
 
 _INJECTED_PREFIX = "__injected"
+_SECRET = re.compile(r"(?<![A-Za-z])(sk|rk|rkcs|ek|whsec)_")
 _MOST_DAYS_OF_LOOKBACK = 29
 """Stripe keeps events for 30 days: https://docs.stripe.com/api/events."""
 
@@ -130,7 +131,8 @@ class AirbyteConfigTransformation(ConfigTransformation):
             elif isinstance(value, float) and value.is_integer():
                 config[name] = int(value)
         if isinstance(ids := config.get("account_ids"), list):
-            config["account_ids"] = list(dict.fromkeys(id.strip() if isinstance(id, str) else id for id in ids if id))
+            ids = [id.strip() if isinstance(id, str) else id for id in ids if id]
+            config["account_ids"] = list(dict.fromkeys(ids)) if all(isinstance(id, str) for id in ids) else ids
             if not config["account_ids"]:
                 del config["account_ids"]
         if isinstance(date := config.get("start_date"), str):
@@ -168,8 +170,12 @@ def warn_of_unknown(config: Mapping[str, Any], specification: Mapping[str, Any])
     known = [*specification["properties"], *_OF_AIRBYTES]
     for name in config:
         if name not in known and not name.startswith("_"):
-            shown = name if refusal(name) else "that is a key"  # Not if the key was put into the wrong place.
-            logger.warning(sentences.unknown_option(shown, difflib.get_close_matches(name, known, n=1)))
+            logger.warning(sentences.unknown_option(shown_name(name), difflib.get_close_matches(name, known, n=1)))
+
+
+def shown_name(name: str) -> str:
+    """The name of an option as it may be shown: not if a secret was put in its place."""
+    return "that is a key" if _SECRET.search(name) else name
 
 
 def _check_date(text: str | None) -> None:

@@ -130,7 +130,7 @@ class Display:
 
     @property
     def is_complete(self) -> bool:
-        return all(line.doing == "complete" for line in self._lines.values())
+        return all(line.doing == "complete" for line in list(self._lines.values()))
 
     def close(self) -> None:
         """Leave it as it is, with its sum under it."""
@@ -165,8 +165,8 @@ class Display:
         return self._lines.setdefault(name, Line(name))
 
     def _see_shares(self, shares: Mapping[str, float]) -> None:
-        beginning = min((line.oldest for line in self._lines.values() if line.is_over), default=STRIPES_BEGINNING)
-        for line in self._lines.values():
+        beginning = min((line.oldest for line in list(self._lines.values()) if line.is_over), default=STRIPES_BEGINNING)
+        for line in list(self._lines.values()):
             if line.name in shares:
                 line.reach(shares[line.name])
             elif not line.is_over:
@@ -237,7 +237,7 @@ class Display:
         return (bar, *cells) if self._console.width >= _WIDTH_WITH_BARS else cells
 
     def _sum(self, now: float) -> str:
-        lines = self._lines.values()
+        lines = list(self._lines.values())
         complete = sum(line.doing == "complete" for line in lines)
         records = sum(line.records for line in lines)
         seconds = now - self._began

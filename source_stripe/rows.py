@@ -14,7 +14,7 @@ from airbyte_cdk.models import AirbyteMessage, AirbyteStateMessage, AirbyteState
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_stripe import catalog, sentences
-from source_stripe.config import config_error
+from source_stripe.config import config_error, shown_name
 from source_stripe.source import YieldingDeclarativeSource, load_manifest
 from source_stripe.sync.page import Page
 
@@ -125,7 +125,7 @@ class Options:
         own = {name: text for name, text in texts.items() if name in FORMS}
         config = {name: text for name, text in texts.items() if name not in own}
         for name in config.keys() - properties.keys():
-            raise config_error(sentences.unknown_option(name, get_close_matches(name, [*properties, *FORMS], n=1)))
+            raise config_error(sentences.unknown_option(shown_name(name), get_close_matches(name, [*properties, *FORMS], n=1)))
         for name, text in own.items():
             if not re.fullmatch(FORMS[name][0], text.strip()):
                 raise config_error(sentences.WRONG_CHOICE.format(option=name, form=FORMS[name][1]))

@@ -350,6 +350,12 @@ def test_stripes_time_is_that_of_its_first_answer(bench: Bench) -> None:
 
 
 def test_an_error_tells_stripes_time_too(bench: Bench) -> None:
-    bench.stripe.says = lambda id: StripeError("no", status=400, date=NOW + 90)
+    bench.stripe.says = lambda id: StripeError("no", status=400, date=NOW + 90, request_id="req_1")
     bench.ask("1")
     assert bench.account.stripe_now() == NOW + 90
+
+
+def test_an_error_of_a_gateway_does_not_tell_stripes_time(bench: Bench) -> None:
+    bench.stripe.says = lambda id: StripeError("no", status=400, date=NOW + 3600)
+    bench.ask("1")
+    assert bench.account.stripe_now() < NOW + 60

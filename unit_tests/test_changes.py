@@ -79,9 +79,20 @@ def test_the_newest_event_decides_whatever_the_order(events: tuple[Event, ...]) 
 @pytest.mark.parametrize(
     "events", list(itertools.permutations([DELETED, ("evt_4", 400, "coupon.created", an("coupon", "A", created=400))]))
 )
-def test_what_was_created_again_after_its_deletion_is_not_deleted(events: tuple[Event, ...]) -> None:
+def test_what_was_created_again_after_its_deletion_is_read_to_see_if_it_is_there(events: tuple[Event, ...]) -> None:
     change = change_of("coupons", "A", *events)
-    assert (change.at, change.created, change.deletion) == (400, 400, None)
+    assert (change.at, change.created, change.is_tied) == (400, 400, True)
+
+
+DISCOUNT_LOST: Event = ("evt_5", 301, "customer.discount.deleted", {"id": "di_1", "object": "discount", "customer": "cus_1"})
+CUSTOMER_LOST: Event = ("evt_3", 300, "customer.deleted", an("customer", "cus_1", name="Jo"))
+
+
+@pytest.mark.parametrize("events", list(itertools.permutations([CUSTOMER_LOST, DISCOUNT_LOST])))
+def test_a_deletion_keeps_what_it_knew_when_another_objects_event_comes_later(events: tuple[Event, ...]) -> None:
+    change = change_of("customers", "cus_1", *events)
+    assert (change.at, change.is_tied) == (301, True)
+    assert json.loads(change.deletion or b"{}")["name"] == "Jo"
 
 
 @pytest.mark.parametrize("events", list(itertools.permutations([DELETED, ("evt_4", 300, "coupon.created", an("coupon", "A"))])))
@@ -89,9 +100,9 @@ def test_a_deletion_and_another_event_of_one_second_are_a_tie(events: tuple[Even
     assert change_of("coupons", "A", *events).is_tied
 
 
-def test_a_tie_is_forgotten_when_a_newer_event_comes() -> None:
+def test_a_tie_is_forgotten_when_a_newer_deletion_comes() -> None:
     tied = ("evt_4", 300, "coupon.created", an("coupon", "A"))
-    newer = ("evt_5", 301, "coupon.updated", an("coupon", "A"))
+    newer = ("evt_5", 301, "coupon.deleted", an("coupon", "A"))
     assert not change_of("coupons", "A", tied, DELETED, newer).is_tied
 
 

@@ -14,6 +14,7 @@ from source_stripe.config import (
     check_options,
     is_test_key,
     refusal,
+    shown_name,
 )
 from source_stripe.source import SourceStripe, load_manifest
 
@@ -309,3 +310,22 @@ def test_what_the_platforms_builder_injects_is_told_by_its_name(name: str) -> No
 @pytest.mark.parametrize("quote", ['"', "'", "`", "“"])
 def test_a_key_in_quotes_is_told_so(quote: str) -> None:
     assert complaint({"secret_key": f"{quote}{KEY}{quote}"}).startswith("The secret key has quotes around it.")
+
+
+@pytest.mark.parametrize(
+    "name", ["sk_live_abc", " rk_test_abc\n", "'sk_live_abc'", "sk_org_live_abc", "whsec_abc", "ek_live_abc"]
+)
+def test_a_secret_in_the_place_of_a_name_is_not_shown(name: str) -> None:
+    assert shown_name(name) == "that is a key"
+
+
+@pytest.mark.parametrize("name", ["task_name", "start_dat", "risk_level", "api_base"])
+def test_the_name_of_an_option_is_shown(name: str) -> None:
+    assert shown_name(name) == name
+
+
+@pytest.mark.parametrize("ids", [[["acct_1"]], [{"id": "acct_1"}], ["acct_1", 5]])
+def test_ids_of_accounts_that_are_no_texts_are_refused(ids: object) -> None:
+    config = {"secret_key": "sk_live_1234567890", "accounts": "connected", "account_ids": ids}
+    AirbyteConfigTransformation().transform(config)
+    assert config["account_ids"] == ids

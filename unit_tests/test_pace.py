@@ -167,3 +167,12 @@ def test_the_log_can_say_what_holds_the_reading() -> None:
     pace.take("/v1/customers", 1000.0)
     pace.take("/v1/events", 1000.6)
     assert pace.holding("/v1/payouts", 1000.6) == "the account's rate limit"
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_less_than_one_a_second_is_kept_too(rate: float) -> None:
+    pace, at, count = Pace(rate, rate), 0.0, 0
+    while at < 1_000:
+        pace.take("/v1/charges", at)
+        at, count = max(at, pace.next("/v1/charges", at)), count + 1
+    assert count <= 1_000 * rate + 1

@@ -102,3 +102,9 @@ def test_what_a_merchant_called_updated_stays_as_it_is() -> None:
 def test_numbers_stay_as_stripe_writes_them(number: str) -> None:
     line = page_of("products", [f'{{"id":"prod_1","created":100,"amount":{number}}}'.encode()]).lines
     assert f'"amount":{number},'.encode() in line
+
+
+def test_a_record_in_pieces_takes_the_memory_that_its_pieces_hold() -> None:
+    large = PageWriter("invoices", "updated").page_of_one([b"{", b"}"], held=5_000_000)
+    assert large.size == 5_000_000
+    assert large.whole.endswith(b"}}\n")

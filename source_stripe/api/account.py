@@ -114,6 +114,7 @@ class Account:
         self.requests = 0
         self._sender, self._pauses, self._workers, self._now = sender, pauses, workers, now
         self._room, self._watcher = room, watcher
+        self.side_by_side = side_by_side
         self._most_unread = max(_MOST_UNREAD // side_by_side, 2)
         self._most_bytes_unread = _MOST_BYTES_UNREAD // side_by_side
         self._waiting: dict[str, deque[asyncio.Future[Departure]]] = {}
@@ -131,6 +132,11 @@ class Account:
     def stripe_now(self) -> int:
         """The time of day at Stripe, in epoch seconds, as its first answer told it; this machine's before that."""
         return int(self._now() + (self._skew or 0.0))
+
+    def answered_at(self, date: int | None) -> int:
+        """The time at Stripe of an answer that told this `date`. It may have waited since: of what happened meanwhile, it tells
+        nothing."""
+        return self.stripe_now() if date is None else min(date, self.stripe_now())
 
     def close(self) -> None:
         """Close the connections."""
@@ -158,7 +164,8 @@ class Account:
             try:
                 found = await self._read(request, read, first or tries > 0)
             except StripeError as error:
-                self._learn_time(error.date)
+                if error.request_id:  # Else it is no answer of Stripe's own.
+                    self._learn_time(error.date)
                 now = loop.time()
                 failing_since = now if failing_since is None else failing_since
                 tries += 1

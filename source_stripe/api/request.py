@@ -23,7 +23,8 @@ class Request:
     @property
     def target(self) -> str:
         """Path and query. An id may hold any character (merchants choose some of them)."""
-        path = self.endpoint.replace("{id}", quote(self.id, safe=""))
+        id = self.id.replace(".", "%2E") if self.id in (".", "..") else quote(self.id, safe="")  # Else it would be a folder.
+        path = self.endpoint.replace("{id}", id)
         return f"{path}?{urlencode(self.query)}" if self.query else path
 
 

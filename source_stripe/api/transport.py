@@ -177,7 +177,10 @@ class Transport:
         if 300 <= error.status < 400:
             error.message = f"{urlsplit(self._base).netloc} answered with a redirect, which is not followed"
             return error
-        verdict = self._judge(_whole(response, body))
+        try:
+            verdict = self._judge(_whole(response, body))
+        except RecursionError:  # It is nested too deeply to be read.
+            verdict = self._judge(_whole(response, b""))
         error.retryable, error.kind, error.pause = verdict.retry, verdict.kind, verdict.pause
         error.limited = error.limited if verdict.is_limit else ""
         return error

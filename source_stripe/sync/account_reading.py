@@ -77,7 +77,9 @@ class AccountReading:
             for outlet in reading.outlets:
                 if outlet not in rest.outlets:
                     outlet.stream.fail(error, reading.endpoint.name)
-            reading, error = rest, await _error_of(rest)
+            async with asyncio.TaskGroup() as group:  # In a task of its own: a task some of whose tasks failed counts as ending.
+                again = group.create_task(_error_of(rest))
+            reading, error = rest, again.result()
         if isinstance(error, StripeError) and reading.endpoint.product and error.is_not_enabled:
             reading.note("not_enabled", product=reading.endpoint.product, error=error)
         elif error is not None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
-from source_stripe.sync.state import OVERLAP, RETENTION, VERSION, BrokenState
+from source_stripe.sync.state import OVERLAP, RETENTION, VERSION, BrokenState, whole
 
 _STEP = 600
 """Times of many accounts are rounded down to these seconds, so that few different ones are left."""
@@ -114,10 +114,18 @@ class AccountsState:
     def _take(self, blob: Mapping[str, Any]) -> None:
         began = int(blob["start"])
         self._followed = [Followed.load(at, text) for at, text in blob["followed"].items()]
-        self._own = {id: {"start": began, **own} for id, own in blob["own"].items()}
+        self._own = {id: {"start": began, **self._checked(own)} for id, own in blob["own"].items()}
         self.gone = {id: int(since) for id, since in blob["gone"].items()}
         self.has_forgotten, self.is_unfinished = bool(blob.get("has_forgotten")), bool(blob.get("is_unfinished"))
         self._begun = began if began != self._start else None
+
+    def _checked(self, own: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The state of one account, as far as it is looked at here: the account's reading looks at the rest."""
+        for part in (own, *own.get("parents", {}).values()):
+            if self._cursor_field in part:
+                whole(part[self._cursor_field])
+            part.keys()
+        return own
 
     # ------------------------------------------------------------------ accounts
 

@@ -237,9 +237,9 @@ class AccountsSync:
         account = self._connect(witness, self._output.room, trouble)
         place, streams = self._place(number), [stream for stream in self._streams.values() if stream.given_up is None]
         try:
-            if place and await self._quiet.is_one(place, account, witness):
+            if place and (now := await self._quiet.followed_to(place, account, witness)) is not None:
                 for stream in streams:
-                    stream.is_quiet(number, account.stripe_now())
+                    stream.is_quiet(number, now)
             elif await self._read_streams(number, streams, account) and place:
                 self._quiet.learn(place, witness)
         finally:
@@ -329,7 +329,7 @@ class AccountsSync:
     def _is_gone(self, stream: _Stream, id: str, now: int) -> None:
         is_known = any(id in each.state.gone for each in self._streams.values() if each.state is not None)
         if not is_known and id not in self._gone:
-            self._output.put(Note("account_gone", values={"account": id}))
+            self._put_note(Note("account_gone", values={"account": id}))
         self._gone.add(id)
         if stream.state is not None:
             stream.state.gone.setdefault(id, now)
@@ -354,7 +354,8 @@ class AccountsSync:
             written = sum(map(self._put_state, self._streams.values()))
             await asyncio.sleep(max(_STATES_IN_A_TURN * self._clock.seconds_between_states, written / _BYTES_A_SECOND))
             if self._output.silence() >= MOST_SILENCE:
-                next(iter(self._streams.values())).has_news = True
+                for stream in [stream for stream in self._streams.values() if stream.state is not None][:1]:
+                    stream.has_news = True
 
     def _put_state(self, stream: _Stream) -> int:
         """Put out the stream's state, if it says something new; about how many bytes it takes."""

@@ -136,16 +136,18 @@ class Change:
     created: int | None
     is_fresh: bool = False
     deletion: bytes | None = None
-    """The object as its deletion's event carries it, when that is the newest or one of the newest."""
-    is_tied: bool = False
-    """A deletion and another event share the newest second: which came last can't be told by their times."""
+    """The object as its deletion's event carries it: the newest, if there were several."""
+    deleted_at: int = 0
+    other_at: int = 0
+    """The time of the newest event that is no deletion; 0 when there is none."""
     is_shown: bool = False
     """A list showed it since: it needs no read of its own."""
 
     @property
-    def is_deleted(self) -> bool:
-        """Whether the object is known to be gone."""
-        return self.deletion is not None and not self.is_tied
+    def is_tied(self) -> bool:
+        """Whether it must be read to see if it is gone: another event is as new as the deletion, or newer. Those of a second
+        can't be put in order, another object's event tells little, and an id may be used again."""
+        return self.deletion is not None and self.other_at >= self.deleted_at
 
 
 @dataclass(slots=True)
@@ -185,14 +187,13 @@ class _Told:
 
     def added_to(self, change: Change | None) -> Change:
         event = self.event
-        deletion = bytes(event.raw or b"{}") if self.is_deletion else None
-        if change is None:
-            change = Change(event.created, event.id, self.created, deletion=deletion)
-        elif event.created == change.at:
-            change.is_tied = change.is_tied or self.is_deletion != (change.deletion is not None)
-            change.deletion = change.deletion or deletion
-        elif event.created > change.at:
-            change.at, change.event, change.is_tied, change.deletion = event.created, event.id, False, deletion
+        change = Change(event.created, event.id, self.created) if change is None else change
+        if event.created > change.at:
+            change.at, change.event = event.created, event.id
+        if not self.is_deletion:
+            change.other_at = max(change.other_at, event.created)
+        elif event.created > change.deleted_at:
+            change.deletion, change.deleted_at = bytes(event.raw or b"{}"), event.created
         if self.created is not None and (change.created is None or event.id == change.event):
             change.created = self.created
         change.is_fresh = change.is_fresh or self.is_fresh
@@ -311,7 +312,7 @@ class ChangeIndex:
 
     def _is_own(self, event: Event) -> bool:
         is_own = event.type in self._own_types and event.payload.object == self._endpoint.object
-        return is_own and bool(_id_of(event.payload.id))
+        return is_own and isinstance(event.payload.id, str) and event.payload.id != ""
 
     def _count(self, told: Sequence[_Told]) -> None:
         changes = self.find([one.id for one in told])
@@ -345,13 +346,18 @@ class ChangeIndex:
         if not self._is_empty:
             self._write("UPDATE changes SET is_shown = 1 WHERE id = ?", [(id,) for id in ids])
 
+    def forget_shown(self) -> None:
+        """No list has shown anything yet."""
+        if not self._is_empty:
+            self._write("UPDATE changes SET is_shown = 0 WHERE is_shown", [()])
+
     def plan(self, start: int, window: int, unread: Sequence[tuple[int, int]]) -> None:
         """Decide which route each change takes, by when its object was created: before `start`, in what is `unread` of
         history, from `window` on, or at another time."""
         in_history = [f"created BETWEEN {lo} AND {hi}" for lo, hi in unread]
         is_unread = " OR ".join(["created IS NULL", *in_history]) if unread else "FALSE"
         self._route = (
-            f"CASE WHEN created < {start} THEN 0 WHEN deletion IS NOT NULL AND NOT is_tied THEN 1"
+            f"CASE WHEN created < {start} THEN 0 WHEN deletion IS NOT NULL AND other_at < deleted_at THEN 1"
             f" WHEN {is_unread} THEN 2 WHEN created >= {window} THEN 3 ELSE 4 END"
         )
 

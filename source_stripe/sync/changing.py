@@ -38,8 +38,9 @@ class ChangingReading(Reading):
     ) -> None:
         super().__init__(context, endpoint, state, outlets)
         self.index = ChangeIndex(endpoint, state.handled, children)
-        self.overlap = Overlap(state.listed)
+        self.overlap: Overlap
         """Of new objects, where no event tells of them."""
+        self._is_first = state.followed is None
         self._events: EventPass
         self._rereads = asyncio.Semaphore(_MOST_REREADS)
 
@@ -59,9 +60,11 @@ class ChangingReading(Reading):
         events.listen(self.index, since)
 
     async def run(self) -> None:
-        is_first = self.state.followed is None
-        told = await self._events.told(self.index, can_do_without=is_first)
-        if is_first:
+        # Another attempt, for some of the outlets, begins with nothing shown.
+        self.overlap = Overlap(self.state.listed)
+        self.index.forget_shown()
+        told = await self._events.told(self.index, can_do_without=self._is_first)
+        if self._is_first:
             await self._first_sync(told)
         else:
             await self._later_sync(told)
@@ -125,10 +128,11 @@ class ChangingReading(Reading):
     async def _read_new(self) -> None:
         """New objects by the list, a hundred at a time, unless they are so few that reading each takes no more."""
         count, since, in_all = self.index.new()
-        if self.endpoint.lists_new:  # No event tells of a new one.
-            count, since = self.endpoint.paging.size, self.state.window_start(self.lookback)
         pages = -(-in_all // self.endpoint.paging.size) * len(self.endpoint.passes)
-        if count > pages:
+        is_of_use = count > pages
+        if self.endpoint.lists_new:  # No event tells of a new one.
+            is_of_use, since = True, self.state.window_start(self.lookback)
+        if is_of_use:
             await _NewTaker(self).list_read([(since, None)], open_top=True).run()
         await self._reread(Route.NEW)  # Those that no list showed.
 
@@ -222,6 +226,8 @@ class ChangingReading(Reading):
             self._rereads.release()
 
     def _emit_owned(self, page: Listed, at: int) -> Rest | None:
+        for row in page.rows:
+            row.created = row.created if is_time(row.created) else at
         return self.emit(self.objects(page.pairs, self.index.find([row.id for row in page.rows]), least=at))
 
 

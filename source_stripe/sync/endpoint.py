@@ -49,12 +49,14 @@ _decode_reference = msgspec.json.Decoder(str | _Reference).decode
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One page of a list: `raws[i]` is the JSON of `rows[i]`. `mended` are the ids of objects with a text that was broken."""
+    """One page of a list: `raws[i]` is the JSON of `rows[i]`. `mended` are the ids of objects with a text that was broken; `date`
+    is when Stripe answered, in epoch seconds, if it told."""
 
     rows: list[Any]
     raws: list[Raw]
     has_more: bool
     mended: Sequence[str] = ()
+    date: int | None = None
 
     @property
     def pairs(self) -> Iterator[tuple[Any, Raw]]:
@@ -275,7 +277,7 @@ class Endpoint:
         raws, has_more = _items(body, answer, self.paging.size)
         rows = self._rows(raws, answer)
         mended = [row.id for row, raw in zip(rows, raws, strict=True) if _is_mended(raw)] if is_mended else ()
-        return Listed(rows, raws, has_more, mended)
+        return Listed(rows, raws, has_more, mended, answer.date)
 
     def page_after(self, after: str | None, answer: Answer) -> Listed:
         """The same, of the page after an object: it must get on."""

@@ -11,8 +11,8 @@ from source_stripe.api.account import Account
 from source_stripe.api.errors import StripeError, first_of
 from source_stripe.api.request import Answer
 from source_stripe.sync.changes import ChangeIndex, EventDecoder, object_of
-from source_stripe.sync.endpoint import Endpoint
-from source_stripe.sync.listing import ListRead, PageTaker, top_of
+from source_stripe.sync.endpoint import Endpoint, is_time
+from source_stripe.sync.listing import ListRead, PageTaker, fill_times, top_of
 from source_stripe.sync.outlet import Rest
 from source_stripe.sync.output import Note, Sink
 from source_stripe.sync.parts import Part
@@ -134,7 +134,9 @@ class EventPass(PageTaker):
 
     async def _read_newest(self, types: Sequence[str]) -> None:
         page = await self._account.get(self._endpoint.list_request(None, None, None, types=types), self._endpoint.listed)
-        self.fixed_top(top_of(page.rows, self._account.stripe_now()))
+        now = self._account.answered_at(page.date)
+        fill_times(page.rows, [row.created for row in page.rows if is_time(row.created)], now)
+        self.fixed_top(top_of(page.rows, now))
         self._tell(page.rows, page.raws)
 
     def fixed_top(self, hi: int) -> None:

@@ -11,7 +11,7 @@ from source_stripe.sync.outlet import Object
 from source_stripe.sync.page import END_OF_TIME
 from source_stripe.sync.paging import pages
 from source_stripe.sync.reading import Reading
-from source_stripe.sync.state import RETENTION
+from source_stripe.sync.state import RETENTION, BrokenState
 
 Place = tuple[int, str | None]
 """Which pass over a list, and the object to start after."""
@@ -35,6 +35,16 @@ async def pages_of(
 
 class ListedReading(ChangingReading):
     """What changes and whose list takes no `created`: the list once, resumable by its place; then what the events tell."""
+
+    async def run(self) -> None:
+        if self.state.place is not None and self.state.place[0] >= len(self.endpoint.passes):
+            raise BrokenState("it is not of the form that this connector writes")
+        await super().run()
+
+    def register(self, events: EventPass) -> None:
+        if self.state.unread:  # An earlier start: no range of its times can be asked for.
+            self.begin_history(0)
+        super().register(events)
 
     def begin_history(self, now: int) -> None:
         self.state.unread = []

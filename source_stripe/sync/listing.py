@@ -26,6 +26,14 @@ def top_of(rows: Sequence[Any], now: int) -> int:
     return newest if now < newest <= now + CLOCK_TOLERANCE else now
 
 
+def fill_times(rows: Sequence[Any], times: Sequence[int], usual: int) -> None:
+    """An object whose time is none of the `times` gets that of the one before it in the list; where none is, the first of the
+    `times`, or else the `usual` one."""
+    told, known = set(times), times[0] if times else usual
+    for row in rows:
+        row.created = known = row.created if row.created in told else known
+
+
 class PageTaker(ABC):
     """What becomes of the pages of a list."""
 
@@ -208,14 +216,11 @@ class ListRead:
     def _fill_times(self, part: Part, listed: Listed, times: Sequence[int]) -> None:
         """An object that tells no time, or one before all that was asked for, is taken to be of the same second as the one before
         it in the list."""
-        known = next(time for time in (*times, part.at, part.hi, self._account.stripe_now()) if time is not None)
-        told = set(times)
-        for row in listed.rows:
-            row.created = known = row.created if row.created in told else known
+        fill_times(listed.rows, times, next(time for time in (part.at, part.hi, self._account.stripe_now()) if time is not None))
 
     def _fix_top(self, part: Part, listed: Listed) -> None:
         if part.hi is None:
-            now = top_of(listed.rows, self._account.stripe_now())
+            now = top_of(listed.rows, self._account.answered_at(listed.date))
             part.hi = max(now, part.lo)
             self._taker.fixed_top(now)
 
@@ -240,7 +245,7 @@ class ListRead:
         assert part.hi is not None
         before = part.hi if part.at is None else min(part.at, part.hi)
         if rows:
-            part.at = rows[-1].created
+            part.at = min(rows[-1].created, before)  # Not above the part, whatever odd time stands there.
         lo = part.lo if part.is_at_end else (part.hi if part.at is None else part.at) + 1
         is_last_pass = part.pass_index + 1 == len(self._endpoint.passes)
         return (lo, before) if is_last_pass and lo <= before else None

@@ -13,7 +13,7 @@ from source_stripe.sync.endpoint import Endpoint, Listed, shown_item
 from source_stripe.sync.outlet import Object, Rest
 from source_stripe.sync.output import Sink
 from source_stripe.sync.page import Row, fields_of
-from source_stripe.sync.pieces import Pieces
+from source_stripe.sync.pieces import MOST_IN_MEMORY, Pieces
 
 _MOST_INCOMPLETE = 200
 """So many objects may wait for their lists; meanwhile no more pages are asked for."""
@@ -38,6 +38,9 @@ class NestedLists:
         mended: Callable[[str], None],
     ) -> None:
         self._account, self._endpoint, self._output = account, endpoint, output
+        # Accounts that are read side by side share the memory.
+        self._most_bytes = _MOST_BYTES // account.side_by_side
+        self._most_of_a_list = MOST_IN_MEMORY // account.side_by_side
         self._emit, self._mended = emit, mended
         self._incomplete = 0
         self._bytes = 0
@@ -56,7 +59,7 @@ class NestedLists:
             return None
         # As they came, they would keep the whole answer in memory.
         object_.raw, object_.row = bytes(object_.raw), Row(object_.row.id, object_.row.created, object_.row.updated)
-        incomplete = _Incomplete(object_, names)
+        incomplete = _Incomplete(object_, names, self._most_of_a_list)
         self._count(1)
         return incomplete
 
@@ -131,7 +134,7 @@ class NestedLists:
             # its list's first page tells.
             incomplete.restarts += 1
             self._hold(incomplete, -incomplete.rests[name].pieces.held)
-            incomplete.rests[name] = _Rest(None)
+            incomplete.rests[name] = _Rest(None, self._most_of_a_list)
             return True
         if after is None and error.is_missing_object:
             incomplete.is_gone = True
@@ -154,7 +157,7 @@ class NestedLists:
 
     def _give_turns(self) -> None:
         """Those first of which most was read: so their objects are whole soonest."""
-        while self._waiting and (self._bytes < _MOST_BYTES or not self._going):
+        while self._waiting and (self._bytes < self._most_bytes or not self._going):
             most = max(range(len(self._waiting)), key=lambda index: self._waiting[index][0].held)
             _, turn = self._waiting.pop(most)
             if not turn.done():
@@ -170,8 +173,8 @@ class NestedLists:
 class _Rest:
     """What was read of a cut list, after the items `shown` inside its object; all of it when these are None."""
 
-    def __init__(self, shown: Sequence[Raw] | None) -> None:
-        self.pieces = Pieces()
+    def __init__(self, shown: Sequence[Raw] | None, most_in_memory: int) -> None:
+        self.pieces = Pieces(most_in_memory)
         """The whole list's items, to be put together with commas; as they came, they would keep whole answers in memory."""
         for item in shown or ():
             self.pieces.add(bytes(item))
@@ -195,10 +198,10 @@ class _Rest:
 class _Incomplete:
     """An object some of whose lists are still being read."""
 
-    def __init__(self, object_: Object, names: Sequence[str]) -> None:
+    def __init__(self, object_: Object, names: Sequence[str], most_in_memory: int) -> None:
         self.object, self.id = object_, object_.row.id
         fields = fields_of(object_.raw)
-        self.rests = {name: _Rest(_shown(fields_of(fields[name]))) for name in names}
+        self.rests = {name: _Rest(_shown(fields_of(fields[name])), most_in_memory) for name in names}
         self.held = 0
         """Bytes of the items that were read."""
         self.restarts = 0

@@ -105,8 +105,10 @@ class WholeOutlet(Outlet):
     def put(self, objects: Sequence[Object]) -> Rest | None:
         writer = self.stream.writer
         if len(objects) == 1 and objects[0].lists:
-            is_large = any(pieces.is_large for pieces in objects[0].lists.values())
-            self.stream.put_page(writer.page_of_one(self._pieces(objects[0], objects[0].lists), is_large))
+            lists = objects[0].lists
+            is_large = any(pieces.is_large for pieces in lists.values())
+            held = len(objects[0].raw) + sum(pieces.held for pieces in lists.values()) if is_large else 0
+            self.stream.put_page(writer.page_of_one(self._pieces(objects[0], lists), held))
         else:
             self.stream.put_page(writer.page([writer.record(self._shown(each.raw), each.row, each.updated) for each in objects]))
         return None

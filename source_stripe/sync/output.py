@@ -96,7 +96,7 @@ class Output:
     def put(self, item: Item) -> None:
         """Add an item; never waits."""
         if isinstance(item, Page):
-            self._put_bytes += len(item.lines)
+            self._put_bytes += item.size
         if isinstance(item, Page | State | Status):
             self._last_told = asyncio.get_running_loop().time()
         self._items.put(item)
@@ -104,11 +104,6 @@ class Output:
     def end(self) -> None:
         """Say that nothing more comes."""
         self._items.put(None)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the writer has taken everything."""
-        return self._items.empty()
 
     def silence(self) -> float:
         """For how many seconds neither records nor a state nor a status came."""
@@ -120,7 +115,7 @@ class Output:
         """The next item, when it is there; None after the last."""
         item = self._items.get()
         if isinstance(item, Page):
-            self._taken_bytes += len(item.lines)
+            self._taken_bytes += item.size
             if self._loop is not None and self._put_bytes - self._taken_bytes < _MOST_BYTES:
                 loop, self._loop = self._loop, None
                 with contextlib.suppress(RuntimeError):  # The loop is over, and nobody waits any more.

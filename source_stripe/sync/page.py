@@ -11,7 +11,7 @@ import msgspec
 
 NO_TIME = -1
 """`created` of a row whose object tells none, or something else than a whole number of seconds."""
-END_OF_TIME = 1 << 40
+END_OF_TIME = 253_402_300_800
 """No time in epoch seconds is as great."""
 
 Id = Annotated[str, msgspec.Meta(min_length=1)]
@@ -41,6 +41,13 @@ class Page:
     lines: bytes
     count: int
     pieces: Iterable[bytes | msgspec.Raw] | None = None
+    held: int = 0
+    """So many bytes of the pieces lie in memory."""
+
+    @property
+    def size(self) -> int:
+        """The bytes that it takes in memory."""
+        return len(self.lines) + self.held
 
     @property
     def whole(self) -> bytes:
@@ -72,13 +79,13 @@ class PageWriter:
         shown = [memoryview(record)[1:] for record in records] if self._account else records
         return Page(self._stream, b"".join([part for record in shown for part in (head, record, tail)]), len(records))
 
-    def page_of_one(self, pieces: Iterable[bytes | msgspec.Raw], is_large: bool = False) -> Page:
-        """One record from the pieces of its JSON, the first of which is its brace. They are asked for when it is written if it
-        `is_large`."""
+    def page_of_one(self, pieces: Iterable[bytes | msgspec.Raw], held: int = 0) -> Page:
+        """One record from the pieces of its JSON, the first of which is its brace. If not all lie in memory, but `held` bytes,
+        they are asked for when it is written."""
         rest = iter(pieces)
         brace = next(rest)
         line = chain((self._head, self._account or brace), rest, (_tail(),))
-        return Page(self._stream, b"", 1, line) if is_large else Page(self._stream, b"".join(line), 1)
+        return Page(self._stream, b"", 1, line, held) if held else Page(self._stream, b"".join(line), 1)
 
     def record(self, raw: bytes | msgspec.Raw, row: Row, updated: int) -> bytes:
         """The object with its cursor. `updated` is epoch seconds, for streams that change; Stripe's own wins when later."""

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Iterator
 from typing import BinaryIO
 
-_MOST_IN_MEMORY = 4 << 20
+MOST_IN_MEMORY = 4 << 20
 
 
 class NoRoomError(Exception):
@@ -16,11 +16,12 @@ class NoRoomError(Exception):
 class Pieces:
     """Pieces of JSON in the order in which they were added, to be gone through any number of times, on any thread.
 
-    What goes beyond some megabytes lies in a file without a name, gone with the last who holds this. Where none can be made, it
+    What goes beyond `most` bytes lies in a file without a name, gone with the last who holds this. Where none can be made, it
     stays in memory; where it has no more room, `add` fails with a `NoRoomError`. `held` are the bytes in memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_IN_MEMORY) -> None:
+        self._most = most
         self._in_memory: list[bytes] = []
         self._in_file: list[tuple[int, int]] = []
         """Where each of the later pieces lies, and how long it is."""
@@ -35,7 +36,7 @@ class Pieces:
 
     def add(self, piece: bytes) -> int:
         """Add a piece; how many bytes more lie in memory."""
-        if self._in_file or self.held + len(piece) > _MOST_IN_MEMORY:
+        if self._in_file or self.held + len(piece) > self._most:
             try:
                 self._write(piece)
                 return 0

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from source_stripe.api.account import Account, Sender
 from source_stripe.api.errors import StripeError
@@ -27,7 +28,7 @@ class Witness(Sender):
     async def send(self, request: Request, trip: Trip | None = None) -> Answer:
         known = self._known.pop(request, None)
         if isinstance(known, StripeError):
-            raise known
+            raise replace(known, retryable=False)  # It was tried again for long enough.
         if known is not None:
             return known
         self.asked.append(request)
@@ -55,13 +56,17 @@ class QuietAccounts:
         if not witness.has_seen_something:
             self._asked[place] = tuple(witness.asked)
 
-    async def is_one(self, place: tuple[int, ...], account: Account, witness: Witness) -> bool:
-        """Whether the account at `place` is quiet. If not, or if nobody knows, it is to be read; what was asked is known then."""
+    async def followed_to(self, place: tuple[int, ...], account: Account, witness: Witness) -> int | None:
+        """Stripe's time up to which nothing happened in the account at `place`. None if something did, or if nobody knows: it is
+        to be read, and what was asked is known then."""
         if place not in self._asked:
-            return False
+            return None
         requests = self._asked[place]
         asked = (account.get(request, lambda answer: answer) for request in requests)
-        for request, answer in zip(requests, await asyncio.gather(*asked, return_exceptions=True), strict=True):
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for request, answer in zip(requests, answers, strict=True):
             if isinstance(answer, Answer | StripeError):
                 witness.know(request, answer)
-        return not witness.has_seen_something
+        if witness.has_seen_something:
+            return None
+        return min(account.answered_at(answer.date) for answer in answers if isinstance(answer, Answer))

@@ -40,7 +40,8 @@ class Reading(ABC):
     def share(self, stream: str) -> float | None:
         """The share of the stream's history, or of what is new, that has been read; None when it can't be told."""
         share = self.list_read.share() if self.list_read is not None else None
-        return share and share * next(outlet.share for outlet in self.outlets if outlet.stream.name == stream)
+        own = next((outlet.share for outlet in self.outlets if outlet.stream.name == stream), None)
+        return share * own if share is not None and own is not None else None
 
     @abstractmethod
     def register(self, events: EventPass) -> None:

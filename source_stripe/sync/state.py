@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from source_stripe.sync.handled import Handled
+from source_stripe.sync.page import END_OF_TIME
 
 VERSION = 2
 """Of the form of a state. The first is read too: it remembers what was handled by id alone."""
@@ -62,7 +63,8 @@ class StreamState:
     `place`: how far a list that takes no `created` has been read: in which pass, and after which object; None when all was.
     `floor`: the least `updated` of records while a full read after a gap lasts. `pending`: by the time when they become
     available, the first and last `created` of balance transactions that were pending. `listed`: the newest objects of a list
-    that each sync looks into, as no event tells of new ones.
+    that each sync looks into, as no event tells of new ones. `was_interrupted`: the sync that wrote the state had not read all
+    that it wanted.
     """
 
     cursor_field: str
@@ -76,6 +78,7 @@ class StreamState:
     place: tuple[int, str | None] | None = None
     listed: Handled = field(default_factory=Handled)
     is_foreign: bool = False
+    was_interrupted: bool = field(default=False, compare=False)
     scope: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -101,7 +104,7 @@ class StreamState:
                 raise BrokenState("it is of many accounts, and not of a single one")
             elif "version" not in blob:
                 followed = next(blob[name] for name in (cursor_field, "updated", "created") if name in blob)
-                state = cls(cursor_field, start, _whole((time_of or _whole)(followed)), is_foreign=True)
+                state = cls(cursor_field, start, whole((time_of or whole)(followed)), is_foreign=True)
             else:
                 state = cls._of_ours(blob, cursor_field, start, scope)
         except (KeyError, ValueError, TypeError, AttributeError, StopIteration) as error:
@@ -115,20 +118,22 @@ class StreamState:
             raise BrokenState(f"it has the version {blob['version']!r}, made by a later connector")
         if scope is not None and (other := {name: blob[name] for name in SCOPE if name in blob}) != scope:
             raise BrokenState(f"it is of other data ({_words(other)}) than the key reads ({_words(scope)})")
-        unread = _ranges(blob.get("unread", []))
-        if start < (began := _whole(blob["start"])):
+        unread = [(max(a, start), b) for a, b in _ranges(blob.get("unread", [])) if b >= start]
+        was_interrupted = bool(unread) or "place" in blob
+        if start < (began := whole(blob["start"])):
             unread = add(unread, start, began - 1)
         return cls(
             cursor_field,
             start,
-            _whole(blob[cursor_field]),
-            [(max(a, start), b) for a, b in unread if b >= start],
-            _whole(blob["newest"]) if "newest" in blob else None,
+            whole(blob[cursor_field]),
+            unread,
+            whole(blob["newest"]) if "newest" in blob else None,
             Handled.load(blob.get("recent", {})),
-            _whole(blob["floor"]) if "floor" in blob else None,
-            {_whole(due): (_whole(first), _whole(last)) for due, first, last in blob.get("pending", [])},
+            whole(blob["floor"]) if "floor" in blob else None,
+            {whole(due): (whole(first), whole(last)) for due, first, last in blob.get("pending", [])},
             _place(blob["place"]) if "place" in blob else None,
             Handled.load(blob.get("listed", {})),
+            was_interrupted=was_interrupted,
         )
 
     def dump(self) -> dict[str, Any]:
@@ -268,7 +273,7 @@ def interrupted_states_of(blob: Mapping[str, Any] | None, lists: Sequence[str], 
         states = states_of(blob, lists, load)
     except BrokenState:
         return states_of(None, lists, load)
-    return states if any(state.is_interrupted for state in states.values()) else states_of(None, lists, load)
+    return states if any(state.was_interrupted for state in states.values()) else states_of(None, lists, load)
 
 
 def _day(time: int) -> str:
@@ -280,11 +285,12 @@ def _words(scope: Mapping[str, Any]) -> str:
     return f"{mode}, {scope['account_id']}" if "account_id" in scope else mode
 
 
-def _whole(value: Any) -> int:
+def whole(value: Any) -> int:
+    """A number of a state, at most a time in epoch seconds; raises a `ValueError` for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError(value)
     number = int(value)
-    if not 0 <= number < 1 << 40:
+    if not 0 <= number < END_OF_TIME:
         raise ValueError(value)
     return number
 
@@ -293,13 +299,13 @@ def _place(value: Any) -> tuple[int, str | None]:
     pass_index, after = value
     if after is not None and not isinstance(after, str):
         raise ValueError(after)
-    return _whole(pass_index), after
+    return whole(pass_index), after
 
 
 def _ranges(values: Any) -> list[Range]:
     ranges: list[Range] = []
     for lo, hi in values:
-        if _whole(lo) > _whole(hi):
+        if whole(lo) > whole(hi):
             raise ValueError(lo)
-        ranges = add(ranges, _whole(lo), _whole(hi))
+        ranges = add(ranges, whole(lo), whole(hi))
     return ranges

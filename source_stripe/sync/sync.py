@@ -126,7 +126,7 @@ def _run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, None], outpu
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.run(main)
     except asyncio.CancelledError:
-        pass  # Nobody reads any more.
+        defects.append(RuntimeError("The sync was called off"))  # By who does not read any more, if it is right.
     except BaseExceptionGroup as group:
         defects.append(first_of(group))
     except BaseException as error:
