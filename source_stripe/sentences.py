@@ -359,6 +359,10 @@ _NOTES: dict[str, tuple[int, Callable[[Mapping[str, Any]], str]]] = {
         logging.WARNING,
         lambda v: f"{v['id']} has a text that was broken inside a character: U+FFFD stands in that place",
     ),
+    "parent_refused": (
+        logging.WARNING,
+        lambda v: f"Stripe does not show what belongs to {v['id']}, which is left out. {v['error']}",
+    ),
     "event_without_object": (
         logging.WARNING,
         lambda v: f"the event {v['id']} ({v['type']}) shows no object: what it tells of is not known",

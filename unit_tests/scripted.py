@@ -21,7 +21,7 @@ from source_stripe.source import SourceStripe
 from source_stripe.sync.account_reading import Selected
 from source_stripe.sync.accounts_sync import AccountsSync, Choice, SelectedOfMany
 from source_stripe.sync.clock import Clock
-from source_stripe.sync.output import Failed, Item, Output, Page, State, Status
+from source_stripe.sync.output import Failed, Item, Note, Output, Page, State, Status
 from source_stripe.sync.state import StreamState
 from source_stripe.sync.sync import Sync
 from unit_tests.virtual_time import VirtualLoop, in_virtual_time
@@ -124,6 +124,9 @@ class Outcome:
     @property
     def states(self) -> dict[str, Any]:
         return {item.stream: item.blob for _, item in self.items if isinstance(item, State)}
+
+    def notes(self, name: str) -> list[Note]:
+        return [item for _, item in self.items if isinstance(item, Note) and item.name == name]
 
     def asked(self, endpoint: str) -> int:
         return sum(request.endpoint == endpoint for _, request in self.came)

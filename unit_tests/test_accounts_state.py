@@ -115,7 +115,7 @@ def test_a_refused_account_is_gone_since_then_until_it_is_back() -> None:
 
 
 def test_a_state_tells_whether_its_sync_came_to_its_end() -> None:
-    assert [state(dumped(state(), is_complete=each)).is_unfinished for each in (True, False)] == [False, True]
+    assert [state(dumped(state(), is_complete=each)).was_unfinished for each in (True, False)] == [False, True]
 
 
 def test_ten_thousand_quiet_accounts_of_fourteen_streams_take_less_than_a_megabyte() -> None:

@@ -10,7 +10,7 @@ from source_stripe.api.errors import StripeError
 from source_stripe.api.request import Answer, Request
 from source_stripe.sync.output import Page
 from source_stripe.sync.state import BrokenState, StreamState, interrupted_states_of
-from unit_tests.scripted import DAY, DENIED, MISSING, NOW, SOURCE, Row, event, one, page, selected, synced
+from unit_tests.scripted import DAY, DENIED, MISSING, NOW, SOURCE, Outcome, Row, event, one, page, selected, synced
 
 Query = Mapping[str, str]
 
@@ -242,3 +242,78 @@ def test_a_deletion_has_the_last_known_fields_also_when_another_objects_event_fo
 
     (deleted,) = synced(stripe, selected("customers", since=NOW - DAY)).records("customers")
     assert (deleted["name"], deleted["is_deleted"], deleted["updated"]) == ("Jo", True, NOW - 1_000 + later)
+
+
+# ---------------------------------------------------------------------- what is refused
+
+
+def _persons(refusal: StripeError) -> Outcome:
+    """A first sync of the persons of three accounts, of which the second is refused."""
+    accounts: list[Row] = [{"id": f"acct_{n}", "object": "account", "created": NOW - n} for n in range(3)]
+
+    def stripe(request: Request, query: Query) -> Answer | StripeError:
+        if request.endpoint == "/v1/accounts/{id}/persons":
+            return (
+                refusal if request.id == "acct_1" else page([{"id": f"person_{request.id}", "object": "person", "created": NOW}])
+            )
+        return page(accounts if request.endpoint == "/v1/accounts" else [])
+
+    return synced(stripe, selected("persons"))
+
+
+def test_an_account_whose_persons_stripe_does_not_show_is_left_out_with_a_warning() -> None:
+    outcome = _persons(StripeError("This is not permitted on account 'acct_1'.", status=403, request_id="req_1"))
+    assert outcome.complete == {"persons"}
+    assert outcome.ids("persons") == ["person_acct_0", "person_acct_2"]
+    assert [note.values["id"] for note in outcome.notes("parent_refused")] == ["acct_1"]
+
+
+def test_a_key_that_may_not_read_persons_fails_their_stream() -> None:
+    assert _persons(DENIED).failed.keys() == {"persons"}
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_an_object_is_gone_only_if_it_is_itself_not_found(is_gone: bool) -> None:
+    invoice: Row = {"id": "in_1", "object": "invoice", "created": NOW - 1, "lines": {"data": [], "has_more": True}}
+
+    def stripe(request: Request, query: Query) -> Answer | StripeError:
+        match request.endpoint:
+            case "/v1/invoices/{id}/lines":
+                return MISSING
+            case "/v1/invoices/{id}":
+                return MISSING if is_gone else one(invoice)
+        return page([invoice] if request.endpoint == "/v1/invoices" else [])
+
+    outcome = synced(stripe, selected("invoices"))
+    assert ("invoices" in outcome.complete, "invoices" in outcome.failed) == (is_gone, not is_gone)
+
+
+def test_the_stub_of_a_deleted_object_has_no_undeclared_field() -> None:
+    told = event("evt_1", "customer.updated", NOW - 1_000, {"id": "cus_1", "object": "customer", "created": NOW - 9_000})
+
+    def stripe(request: Request, query: Query) -> Answer:
+        if request.endpoint == "/v1/customers/{id}":
+            return one({"id": "cus_1", "object": "customer", "deleted": True})
+        return page([told] if request.endpoint.startswith("/v1/events") and not request.id else [])
+
+    outcome = synced(stripe, selected("customers", since=NOW - DAY))
+    assert outcome.notes("undeclared") == []
+
+
+@pytest.mark.parametrize("position", [99, 399, 999])
+@pytest.mark.parametrize("behind", [4_000, DAY, 40 * DAY])
+def test_an_object_that_tells_an_old_time_hides_nothing_that_follows(position: int, behind: int) -> None:
+    true: list[Row] = [{"id": f"ch_{n}", "object": "charge", "created": NOW - 100 - n * 3} for n in range(3_000)]
+
+    def stripe(request: Request, query: Query) -> Answer:
+        if request.endpoint != "/v1/charges":
+            return page([])
+        answer = orjson.loads(page(true, query).body)
+        for row in answer["data"]:
+            if row["id"] == f"ch_{position}":
+                row["created"] -= behind
+        return one(answer)
+
+    outcome = synced(stripe, selected("charges"))
+    assert (outcome.complete, len(set(outcome.ids("charges")))) == ({"charges"}, 3_000)
+    assert len(outcome.came) < 50

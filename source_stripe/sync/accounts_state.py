@@ -52,7 +52,7 @@ class Followed:
     def load(cls, at: str, text: str) -> "Followed":
         columns = zlib.decompress(b64decode(text))
         count = len(columns) // _DIGEST
-        return cls(int(at), b"".join(bytes(columns[place::count]) for place in range(count)))
+        return cls(whole(at), b"".join(bytes(columns[place::count]) for place in range(count)))
 
     @staticmethod
     def dump(digests: Iterable[bytes]) -> str:
@@ -74,7 +74,8 @@ class AccountsState:
     - `gone`: by its id, when an account was refused first. It keeps its place in the other two.
     - `start`: objects created before it are not wanted, of accounts that tell no other.
     - `has_forgotten`: an account in none of these may have been read long ago. Else it was never read.
-    - `is_unfinished`: the sync that wrote it has not come to its end.
+    - `is_unfinished`: the sync that wrote it has not come to its end: an account in none of these may have been read in part.
+    - `is_full_refresh`: the same, of a full refresh.
 
     An account that is not read any more keeps its place for the thirty days for which Stripe keeps events, and so goes on when it
     is back before; then it is forgotten, and read in full. So what is said of one account holds whichever others are read: no
@@ -86,7 +87,7 @@ class AccountsState:
         self._followed: list[Followed] = []
         self._own: dict[str, dict[str, Any]] = {}
         self.gone: dict[str, int] = {}
-        self.has_forgotten = self.is_unfinished = False
+        self.has_forgotten = self.was_unfinished = self.is_full_refresh = False
         self._begun: int | None = None
         """The `start` of accounts that tell no other, where that is not what is wanted now."""
         self._accounts = Accounts(())
@@ -112,11 +113,13 @@ class AccountsState:
         return state
 
     def _take(self, blob: Mapping[str, Any]) -> None:
-        began = int(blob["start"])
+        if blob.get("version", VERSION) != VERSION:
+            raise BrokenState(f"it has the version {blob['version']!r}, made by a later connector")
+        began = whole(blob["start"])
         self._followed = [Followed.load(at, text) for at, text in blob["followed"].items()]
         self._own = {id: {"start": began, **self._checked(own)} for id, own in blob["own"].items()}
-        self.gone = {id: int(since) for id, since in blob["gone"].items()}
-        self.has_forgotten, self.is_unfinished = bool(blob.get("has_forgotten")), bool(blob.get("is_unfinished"))
+        self.gone = {id: whole(since) for id, since in blob["gone"].items()}
+        self.has_forgotten, self.was_unfinished = bool(blob.get("has_forgotten")), bool(blob.get("is_unfinished"))
         self._begun = began if began != self._start else None
 
     def _checked(self, own: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -166,6 +169,11 @@ class AccountsState:
         own = self._own.get(self._accounts.ids[number], {})
         return any(part.keys() & {"unread", "place"} for part in own.get("parents", {"": own}).values())
 
+    @property
+    def has_new(self) -> bool:
+        """Whether there are accounts of which it says nothing."""
+        return any(at == _NEVER and id not in self._own for id, at in zip(self._accounts.ids, self._times, strict=True))
+
     def is_simple(self, number: int) -> bool:
         """Whether a time says all of what has been read of the account."""
         return self._times[number] != _NEVER and self._accounts.ids[number] not in self._own
@@ -179,7 +187,8 @@ class AccountsState:
         own = self._own.get(self._accounts.ids[number])
         if own is not None:
             return {"version": VERSION, **own}
-        if (at := self._times[number]) == _NEVER and not self.has_forgotten:
+        may_be_known = self.has_forgotten or (self.was_unfinished and not self.is_full_refresh)
+        if (at := self._times[number]) == _NEVER and not may_be_known:
             return None
         # What may have been read long ago is read in full, in rows that no older row may beat: as after a gap.
         return {self._cursor_field: max(at, 0), "start": self._start, "version": VERSION}
@@ -218,6 +227,7 @@ class AccountsState:
         blob: dict[str, Any] = {"version": VERSION, **self._scope, "start": self._start}
         blob |= {"followed": self._dump_followed(), "own": self._dump_own(), "gone": self.gone.copy()}
         marks = {"has_forgotten": self.has_forgotten, "is_unfinished": not is_complete}
+        marks["is_full_refresh"] = self.is_full_refresh and not is_complete
         return blob | {name: True for name, holds in marks.items() if holds}
 
     def _dump_followed(self) -> dict[str, str]:

@@ -207,11 +207,14 @@ class AccountsSync:
         for stream in self._streams.values():
             if stream.state is not None:
                 stream.state.bind(self._accounts)
+                # Before the first record of a new account a state says that there may be some.
+                stream.has_news = stream.state.has_new
 
     # ------------------------------------------------------------------ in which order
 
     async def _read_all(self) -> None:
-        """Those longest behind first. Half of the room is for those that are followed, so that none waits for a large one."""
+        """Those longest behind first. Half of the room is for those that are followed, so that none waits for a large one; and
+        half begins at the end, so that none waits for very many that fail, and are therefore behind."""
         states = [stream.state for stream in self._streams.values() if stream.state is not None]
         oldest = int(self._clock.now()) - RETENTION
         in_full, followed = deque[int](), deque[int]()
@@ -224,10 +227,11 @@ class AccountsSync:
         self._output.put(Note("accounts", values={"count": len(self._accounts), "in_full": len(in_full)}))
         async with asyncio.TaskGroup() as group:
             for place in range(ROOM):
-                group.create_task(self._read_in_turn((in_full, followed) if place % 2 else (followed,)))
+                lines = (in_full, followed) if place % 2 else (followed,)
+                group.create_task(self._read_in_turn(lines, deque.popleft if place // 2 % 2 else deque.pop))
 
-    async def _read_in_turn(self, lines: Sequence[deque[int]]) -> None:
-        while (number := next((line.popleft() for line in lines if line), None)) is not None:
+    async def _read_in_turn(self, lines: Sequence[deque[int]], next_of: Callable[[deque[int]], int]) -> None:
+        while (number := next((next_of(line) for line in lines if line), None)) is not None:
             await self._read(number)
 
     async def _read(self, number: int) -> None:

@@ -315,12 +315,12 @@ class Endpoint:
     def found(self, answer: Answer) -> Listed:
         """The object that `answer` holds as a list of one; of none for the stub of a deleted one."""
         body, is_mended = _minified(answer)
-        row = self._row(body, answer, self._decode_closely)
         try:
             if _decode_object(body).deleted:
                 return Listed([], [], False)
         except msgspec.ValidationError:
-            pass  # A `deleted` that is no truth value: the object is there.
+            pass  # Without an id, or with a `deleted` that is no truth value: no stub.
+        row = self._row(body, answer, self._decode_closely)
         return Listed([row], [Raw(body)], False, [row.id] if is_mended else ())
 
     def deletion(self, payload: bytes | Raw, at: int) -> bytes:

@@ -34,6 +34,12 @@ def fill_times(rows: Sequence[Any], times: Sequence[int], usual: int) -> None:
         row.created = known = row.created if row.created in told else known
 
 
+def _end_of(rows: Sequence[Any]) -> int:
+    """To when a page reads, newest first. One object alone may tell an odd time: its last two don't both."""
+    end: int = max(row.created for row in rows[-2:])
+    return end
+
+
 class PageTaker(ABC):
     """What becomes of the pages of a list."""
 
@@ -229,13 +235,13 @@ class ListRead:
         rows, raws = listed.rows, listed.raws
         # A part that was cut while its page was under way ends earlier than the request said.
         wanted = [index for index, row in enumerate(rows) if row.created >= part.lo and row.id not in place.at_ids]
-        part.is_at_end = not listed.has_more or bool(rows and rows[-1].created < part.lo)
+        part.is_at_end = not listed.has_more or bool(rows and _end_of(rows) < part.lo)
         if len(wanted) < len(rows):
             rows, raws = [rows[index] for index in wanted], [raws[index] for index in wanted]
         self._parts.see(part, listed.rows, len(rows))
         if listed.rows:
-            oldest = listed.rows[-1].created
-            at_oldest = {row.id for row in listed.rows if row.created == oldest}
+            oldest = _end_of(listed.rows)
+            at_oldest = {row.id for row in listed.rows if row.created <= oldest}
             place.at_ids = at_oldest | (place.at_ids if oldest == part.at else set())
             place.after = listed.rows[-1].id
         return rows, raws
@@ -245,7 +251,7 @@ class ListRead:
         assert part.hi is not None
         before = part.hi if part.at is None else min(part.at, part.hi)
         if rows:
-            part.at = min(rows[-1].created, before)  # Not above the part, whatever odd time stands there.
+            part.at = min(_end_of(rows), before)  # Not above the part, whatever odd time stands there.
         lo = part.lo if part.is_at_end else (part.hi if part.at is None else part.at) + 1
         is_last_pass = part.pass_index + 1 == len(self._endpoint.passes)
         return (lo, before) if is_last_pass and lo <= before else None

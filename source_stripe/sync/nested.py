@@ -121,13 +121,13 @@ class NestedLists:
         try:
             page = await self._account.get(request, read, first=incomplete.held > 0)
         except StripeError as error:
-            return self._refused(incomplete, name, after, error)
+            return await self._refused(incomplete, name, after, error)
         if page.mended:
             self._mended(incomplete.id)
         self._hold(incomplete, rest.add(page))
         return page.has_more
 
-    def _refused(self, incomplete: "_Incomplete", name: str, after: str | None, error: StripeError) -> bool:
+    async def _refused(self, incomplete: "_Incomplete", name: str, after: str | None, error: StripeError) -> bool:
         """An item to start after that vanished: the list from its beginning. An object that vanished: nothing to show."""
         if after is not None and error.status in (400, 404) and incomplete.restarts < _MOST_RESTARTS:
             # Stripe says in more than one way that there is nothing to start after; whether the object is still there,
@@ -136,10 +136,20 @@ class NestedLists:
             self._hold(incomplete, -incomplete.rests[name].pieces.held)
             incomplete.rests[name] = _Rest(None, self._most_of_a_list)
             return True
-        if after is None and error.is_missing_object:
+        if after is None and error.is_missing_object and await self._is_gone(incomplete.id):
             incomplete.is_gone = True
             return False
         raise error
+
+    async def _is_gone(self, id: str) -> bool:
+        """Whether Stripe has the object no more: its list alone does not tell."""
+        try:
+            found = await self._account.get(self._endpoint.object_request(id), self._endpoint.found)
+        except StripeError as error:
+            if error.is_missing_object:
+                return True
+            raise
+        return not found.rows
 
     # ------------------------------------------------------------------ who may go on
 

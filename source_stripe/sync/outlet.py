@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from source_stripe.api.account import Account
+from source_stripe.api.errors import StripeError
 from source_stripe.api.request import Answer
 from source_stripe.sync.endpoint import id_in
 from source_stripe.sync.output import Sink
@@ -287,6 +288,11 @@ class WalkOutlet(Outlet):
     async def _walk_one(self, object_: Object) -> None:
         try:
             await self._read(object_)
+        except StripeError as error:
+            # Not the key, but that object is refused: https://docs.stripe.com/connect/accounts tells of accounts without control.
+            if not error.is_missing_permission or object_.row.id not in error.message:
+                raise
+            self.stream.note("parent_refused", id=object_.row.id, error=error)
         finally:
             self._count(-1)
 
