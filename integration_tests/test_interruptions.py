@@ -195,8 +195,9 @@ def test_a_first_sync_in_which_a_stream_fails_is_gone_on_with_from_there(small: 
     assert (set(first.errors), first.complete) == ({stream}, set(STREAMS) - {stream})
     assert (second.failure, {name for name, _ in second.records}) == (None, {stream})
     assert set(first.ids(stream)) < set(first.ids(stream)) | set(second.ids(stream)) == set(truth(small.account)[stream])
-    # The second in which the last page ended is looked at again (each price made a plan too); the first of two passes is as well.
-    assert len(set(first.ids(stream)) & set(second.ids(stream))) <= {"prices": 6, "plans": 2}.get(stream, 1)
+    # The last two of the last page are looked at again, since the time of one alone may be odd (each price made a plan too); the
+    # first of two passes is as well.
+    assert len(set(first.ids(stream)) & set(second.ids(stream))) <= {"prices": 6}.get(stream, 2)
 
 
 @pytest.mark.parametrize("requests", [0, 1, 5, 15, 16, 17, 30, 60])

@@ -328,9 +328,8 @@ def test_no_limit_is_run_into_whatever_stripe_counts(platform: Account, server: 
     platform.advance(3600)
     server.limit(25, 25, per=per)
     later = Reader(server, Clock(now=lambda: float(platform.now)), accounts="connected", call_rate_limit=25).sync(first)
-    times = [request.at for request in later.requests]
-    assert ({request.status for request in later.requests}, len(times)) == ({200}, 81)
-    assert len(times) / (max(times) - min(times)) > 25 * 0.8
+    # How much of the limits is used is told in virtual time: unit_tests/test_many_accounts.py.
+    assert ({request.status for request in later.requests}, len(later.requests)) == ({200}, 81)
 
 
 # ---------------------------------------------------------------------- check
