@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from integration_tests.embedded_stripe import Account, StripeServer
 from integration_tests.embedded_stripe.endpoints import OWN_ACCOUNT_PERMISSION, PERMISSIONS
-from integration_tests.faulty import Files, Listener, Proxy, source_stripe
+from integration_tests.faulty import Files, Proxy, source_stripe
 from integration_tests.harness import ALL_STREAMS, NOW, STREAMS, account_clock
 from integration_tests.whole_account import ENDPOINTS
 from source_stripe.source import SourceStripe, load_manifest
@@ -193,13 +194,14 @@ def test_a_key_that_may_read_nothing_fails_and_names_every_row(server: StripeSer
 
 
 def test_a_refused_connection_tells_to_look_at_the_network(server: StripeServer) -> None:
-    with Listener() as listener:
-        port = listener.port
-    assert check(server, api_base=f"http://127.0.0.1:{port}") == (
-        "FAILED",
-        f"127.0.0.1:{port} could not be reached: the connection is refused; check the network and,"
-        " behind a proxy, set HTTPS_PROXY",
-    )
+    with socket.socket() as silent:  # It holds the port, so that nobody else listens there.
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        assert check(server, api_base=f"http://127.0.0.1:{port}") == (
+            "FAILED",
+            f"127.0.0.1:{port} could not be reached: the connection is refused; check the network and,"
+            " behind a proxy, set HTTPS_PROXY",
+        )
 
 
 def test_a_name_that_can_t_be_resolved_tells_to_look_at_the_network(server: StripeServer) -> None:

@@ -155,6 +155,12 @@ def test_a_refusal_is_not_tried_again(status: int) -> None:
     assert not refused(status=status, json={"error": {"message": "no"}}).retryable
 
 
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_refusal_that_breaks_off_is_asked_for_again(status: int) -> None:
+    refusal = refused(status=status, body=b'{"error": {"code": "resource_miss')
+    assert (refusal.retryable, refusal.kind) == (True, "transient")
+
+
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504])
 def test_what_may_pass_is_tried_again(status: int) -> None:
     assert refused(status=status, body=b"<html>").retryable

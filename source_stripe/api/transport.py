@@ -183,7 +183,15 @@ class Transport:
             verdict = self._judge(_whole(response, b""))
         error.retryable, error.kind, error.pause = verdict.retry, verdict.kind, verdict.pause
         error.limited = error.limited if verdict.is_limit else ""
+        if _is_cut(body):  # What it would say may be that an object is gone, for one.
+            error.retryable, error.kind = True, "transient"
         return error
+
+
+def _is_cut(body: bytes) -> bool:
+    """Whether the body begins as an object of JSON and does not end as one."""
+    text = body.strip()
+    return text.startswith(b"{") and not text.endswith(b"}")
 
 
 def _body_of(response: requests.Response) -> bytes:
