@@ -371,12 +371,8 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
         states = partial(states_of, lists=list(endpoint.parents) or [endpoint.name], load=load)
         if endpoint.cursor_field is None:
             return SelectedOfMany(endpoint, None, lambda blob: states(None))
-        if is_full and not (blob or {}).get("is_full_refresh"):
-            blob = None
-        state = AccountsState.load(blob, cursor_field, range_.start, scope)
-        state.is_full_refresh = is_full
-        # Who had the account before, with other shards, may have put out rows that these must beat.
-        state.has_forgotten = state.has_forgotten or (choice_of(self._config).shards > 1 and not is_full)
+        is_shard = choice_of(self._config).shards > 1
+        state = AccountsState.load(blob, cursor_field, range_.start, scope, is_full, is_shard)
         return SelectedOfMany(endpoint, state, states)
 
     @property

@@ -134,25 +134,6 @@ def test_a_state_that_names_a_pass_that_does_not_exist_fails_its_stream() -> Non
     assert outcome.complete == {"customers"}
 
 
-@pytest.mark.parametrize("position", [99, 399, 999, 2_999])
-@pytest.mark.parametrize("ahead", [DAY, 3 * 365 * DAY])
-def test_an_object_out_of_order_at_the_end_of_a_page_does_not_lead_in_circles(position: int, ahead: int) -> None:
-    true = [{"id": f"ch_{n}", "object": "charge", "created": NOW - 100 - n * 3} for n in range(3_000)]
-
-    def stripe(request: Request, query: Query) -> Answer:
-        if request.endpoint != "/v1/charges":
-            return page([])
-        answer = orjson.loads(page(true, query).body)
-        for row in answer["data"]:
-            if row["id"] == f"ch_{position}":
-                row["created"] = NOW + ahead
-        return one(answer)
-
-    outcome = synced(stripe, selected("charges"))
-    assert len(set(outcome.ids("charges"))) == 3_000
-    assert len(outcome.came) < 50
-
-
 @pytest.mark.parametrize(("accounts", "is_large"), [(1, False), (64, True)])
 def test_accounts_that_are_read_side_by_side_share_the_memory_for_nested_lists(accounts: int, is_large: bool) -> None:
     lines: list[Row] = [{"id": f"il_{n}", "object": "line_item", "description": "x" * 2_000} for n in range(100)]
@@ -300,9 +281,9 @@ def test_the_stub_of_a_deleted_object_has_no_undeclared_field() -> None:
     assert outcome.notes("undeclared") == []
 
 
-@pytest.mark.parametrize("position", [99, 399, 999])
-@pytest.mark.parametrize("behind", [4_000, DAY, 40 * DAY])
-def test_an_object_that_tells_an_old_time_hides_nothing_that_follows(position: int, behind: int) -> None:
+@pytest.mark.parametrize("position", [99, 399, 999, 2_999])
+@pytest.mark.parametrize("shift", [DAY, 3 * 365 * DAY, -4_000, -DAY, -40 * DAY])
+def test_an_object_out_of_order_at_the_end_of_a_page_neither_hides_others_nor_leads_in_circles(position: int, shift: int) -> None:
     true: list[Row] = [{"id": f"ch_{n}", "object": "charge", "created": NOW - 100 - n * 3} for n in range(3_000)]
 
     def stripe(request: Request, query: Query) -> Answer:
@@ -310,8 +291,7 @@ def test_an_object_that_tells_an_old_time_hides_nothing_that_follows(position: i
             return page([])
         answer = orjson.loads(page(true, query).body)
         for row in answer["data"]:
-            if row["id"] == f"ch_{position}":
-                row["created"] -= behind
+            row["created"] += shift if row["id"] == f"ch_{position}" else 0
         return one(answer)
 
     outcome = synced(stripe, selected("charges"))

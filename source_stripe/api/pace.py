@@ -68,7 +68,8 @@ class _Limit:
         if self._last is None:
             return now
         share = self.share(now)
-        # Half the even distance: a late request may be caught up with, but never in a burst.
+        # Half the even distance: a late request may be caught up with, but never in a burst. Of less than one a second, the
+        # window below says nothing.
         time = self._last.left + (0.5 if share == 1.0 and self.rate >= 1.0 else 1.0) / (self.rate * share)
         if len(self._taken) == self._taken.maxlen:
             if self.is_unsorted:

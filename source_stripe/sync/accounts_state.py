@@ -82,12 +82,13 @@ class AccountsState:
     change of the accounts' list or of the shards hides anything.
     """
 
-    def __init__(self, cursor_field: str, start: int, scope: Mapping[str, Any]) -> None:
+    def __init__(self, cursor_field: str, start: int, scope: Mapping[str, Any], is_full_refresh: bool = False) -> None:
         self._cursor_field, self._start, self._scope = cursor_field, start, scope
         self._followed: list[Followed] = []
         self._own: dict[str, dict[str, Any]] = {}
         self.gone: dict[str, int] = {}
-        self.has_forgotten = self.was_unfinished = self.is_full_refresh = False
+        self._is_full_refresh = is_full_refresh
+        self.has_forgotten = self.was_unfinished = False
         self._begun: int | None = None
         """The `start` of accounts that tell no other, where that is not what is wanted now."""
         self._accounts = Accounts(())
@@ -95,11 +96,24 @@ class AccountsState:
         """By the account's number, to when it is followed."""
 
     @classmethod
-    def load(cls, blob: Mapping[str, Any] | None, cursor_field: str, start: int, scope: Mapping[str, Any]) -> "AccountsState":
-        """The state in `blob`, or none; raises `BrokenState` for that of one account, and for anything else."""
+    def load(
+        cls,
+        blob: Mapping[str, Any] | None,
+        cursor_field: str,
+        start: int,
+        scope: Mapping[str, Any],
+        is_full_refresh: bool = False,
+        is_shard: bool = False,
+    ) -> "AccountsState":
+        """The state in `blob`, or none; raises `BrokenState` for that of one account, and for anything else.
+
+        A full refresh goes on only from one that has not come to its end. Before a shard had an account, another may have put out
+        rows that its own must beat.
+        """
         blob = {key: value for key, value in (blob or {}).items() if not key.startswith("__ab_")}
-        state = cls(cursor_field, start, scope)
-        if not blob:
+        state = cls(cursor_field, start, scope, is_full_refresh)
+        state.has_forgotten = is_shard and not is_full_refresh
+        if not blob or (is_full_refresh and not blob.get("is_full_refresh")):
             return state
         if "followed" not in blob:
             raise BrokenState("it is of a single account, and not of many")
@@ -119,15 +133,17 @@ class AccountsState:
         self._followed = [Followed.load(at, text) for at, text in blob["followed"].items()]
         self._own = {id: {"start": began, **self._checked(own)} for id, own in blob["own"].items()}
         self.gone = {id: whole(since) for id, since in blob["gone"].items()}
-        self.has_forgotten, self.was_unfinished = bool(blob.get("has_forgotten")), bool(blob.get("is_unfinished"))
+        self.has_forgotten = self.has_forgotten or bool(blob.get("has_forgotten"))
+        self.was_unfinished = bool(blob.get("is_unfinished"))
         self._begun = began if began != self._start else None
 
     def _checked(self, own: Mapping[str, Any]) -> Mapping[str, Any]:
         """The state of one account, as far as it is looked at here: the account's reading looks at the rest."""
         for part in (own, *own.get("parents", {}).values()):
+            if not isinstance(part, Mapping):
+                raise ValueError(part)
             if self._cursor_field in part:
                 whole(part[self._cursor_field])
-            part.keys()
         return own
 
     # ------------------------------------------------------------------ accounts
@@ -187,7 +203,7 @@ class AccountsState:
         own = self._own.get(self._accounts.ids[number])
         if own is not None:
             return {"version": VERSION, **own}
-        may_be_known = self.has_forgotten or (self.was_unfinished and not self.is_full_refresh)
+        may_be_known = self.has_forgotten or (self.was_unfinished and not self._is_full_refresh)
         if (at := self._times[number]) == _NEVER and not may_be_known:
             return None
         # What may have been read long ago is read in full, in rows that no older row may beat: as after a gap.
@@ -227,7 +243,7 @@ class AccountsState:
         blob: dict[str, Any] = {"version": VERSION, **self._scope, "start": self._start}
         blob |= {"followed": self._dump_followed(), "own": self._dump_own(), "gone": self.gone.copy()}
         marks = {"has_forgotten": self.has_forgotten, "is_unfinished": not is_complete}
-        marks["is_full_refresh"] = self.is_full_refresh and not is_complete
+        marks["is_full_refresh"] = self._is_full_refresh and not is_complete
         return blob | {name: True for name, holds in marks.items() if holds}
 
     def _dump_followed(self) -> dict[str, str]:

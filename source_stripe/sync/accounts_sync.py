@@ -357,9 +357,9 @@ class AccountsSync:
         while True:
             written = sum(map(self._put_state, self._streams.values()))
             await asyncio.sleep(max(_STATES_IN_A_TURN * self._clock.seconds_between_states, written / _BYTES_A_SECOND))
-            if self._output.silence() >= MOST_SILENCE:
-                for stream in [stream for stream in self._streams.values() if stream.state is not None][:1]:
-                    stream.has_news = True
+            first = next((stream for stream in self._streams.values() if stream.state is not None), None)
+            if first is not None and self._output.silence() >= MOST_SILENCE:
+                first.has_news = True
 
     def _put_state(self, stream: _Stream) -> int:
         """Put out the stream's state, if it says something new; about how many bytes it takes."""

@@ -139,15 +139,11 @@ class Change:
     """The object as its deletion's event carries it: the newest, if there were several."""
     deleted_at: int = 0
     other_at: int = 0
-    """The time of the newest event that is no deletion; 0 when there is none."""
+    """The time of the newest event that is no deletion; 0 when there is none. If it is as new as the deletion, or newer, the
+    object is read to see if it is gone: events of a second can't be put in order, another object's tells little, and an id may
+    be used again."""
     is_shown: bool = False
     """A list showed it since: it needs no read of its own."""
-
-    @property
-    def is_tied(self) -> bool:
-        """Whether it must be read to see if it is gone: another event is as new as the deletion, or newer. Those of a second
-        can't be put in order, another object's event tells little, and an id may be used again."""
-        return self.deletion is not None and self.other_at >= self.deleted_at
 
 
 @dataclass(slots=True)
@@ -357,7 +353,7 @@ class ChangeIndex:
         in_history = [f"created BETWEEN {lo} AND {hi}" for lo, hi in unread]
         is_unread = " OR ".join(["created IS NULL", *in_history]) if unread else "FALSE"
         self._route = (
-            f"CASE WHEN created < {start} THEN 0 WHEN deletion IS NOT NULL AND other_at < deleted_at THEN 1"
+            f"CASE WHEN created < {start} THEN 0 WHEN deleted_at > other_at THEN 1"
             f" WHEN {is_unread} THEN 2 WHEN created >= {window} THEN 3 ELSE 4 END"
         )
 

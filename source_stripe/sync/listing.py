@@ -216,13 +216,10 @@ class ListRead:
         if place.after is not None and (comes_earlier or any(row.id == place.after for row in listed.rows)):
             raise answer.unreadable("a page came twice")
         if len(times) < len(listed.rows):
-            self._fill_times(part, listed, times)
+            # Also one that tells a time before all that was asked for.
+            usual = next(time for time in (part.at, part.hi, self._account.stripe_now()) if time is not None)
+            fill_times(listed.rows, times, usual)
         return listed
-
-    def _fill_times(self, part: Part, listed: Listed, times: Sequence[int]) -> None:
-        """An object that tells no time, or one before all that was asked for, is taken to be of the same second as the one before
-        it in the list."""
-        fill_times(listed.rows, times, next(time for time in (part.at, part.hi, self._account.stripe_now()) if time is not None))
 
     def _fix_top(self, part: Part, listed: Listed) -> None:
         if part.hi is None:

@@ -289,7 +289,7 @@ class WalkOutlet(Outlet):
         try:
             await self._read(object_)
         except StripeError as error:
-            # Not the key, but that object is refused: https://docs.stripe.com/connect/accounts tells of accounts without control.
+            # Not the key, but that object is refused, if it is named: an account that the platform has no control of, for one.
             if not error.is_missing_permission or object_.row.id not in error.message:
                 raise
             self.stream.note("parent_refused", id=object_.row.id, error=error)
