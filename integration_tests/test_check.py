@@ -121,7 +121,7 @@ def test_an_account_that_is_not_connected_is_named(server: StripeServer) -> None
     server.connect("acct_1Other", Account(now=NOW))
     status, message = check(server, account_id="acct_1Stranger")
     assert status == "FAILED"
-    assert message.startswith("Account not connected: the key has no access to the account in `account_id`. Correct the option,")
+    assert message.startswith("Account not connected: the key has no access to the account in `account_id` or `account_ids`.")
     assert "does not have access to account 'acct_1Stranger'" in message
 
 
@@ -129,7 +129,7 @@ def test_a_key_that_is_no_platforms_is_told_to_leave_the_account_out(server: Str
     status, message = check(server, account_id="acct_1Stranger")
     assert status == "FAILED"
     assert message.startswith(
-        "Account not connected: the key is no Connect platform's. Empty the option `account_id`. Stripe says:"
+        "Account not connected: the key is no Connect platform's. Empty the option `account_id`, or `account_ids` and set"
     )
 
 

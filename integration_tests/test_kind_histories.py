@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from integration_tests.embedded_stripe import PRODUCTS, Account, Fault, StripeServer
 from integration_tests.harness import ALL_STREAMS, DAY, NOW, Reader
 from integration_tests.histories import Step, any_steps, played
-from integration_tests.whole_account import ENDPOINTS, FULL_REFRESH_ONLY, Warehouse
+from integration_tests.whole_account import ENDPOINTS, FULL_REFRESH_ONLY, Truth, Warehouse
 
 # Kinds that are made by themselves, those that an event tells of when they change, and those that are deleted.
 MADE = [
@@ -225,8 +225,9 @@ class History:
         assert result.failure is None or not must_hold, result.errors
         if result.failure is None and not result.was_abandoned:
             assert result.complete == set(ALL_STREAMS)
+            truth = Truth(self.server)
             for warehouse in self.warehouses:
-                assert warehouse.differences(self.server) == []
+                assert warehouse.differences(truth) == []
         return result.records
 
 

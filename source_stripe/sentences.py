@@ -154,11 +154,14 @@ def of_error(error: StripeError, permission: str, rows: Rows) -> str:
         return f"Invalid API Key: it is a publishable key. Use a restricted or secret key ({KEYS_PAGE}). {says}"
     if error.code == "account_invalid":
         return (
-            "Account not connected: the key has no access to the account in `account_id`. Correct the option, empty it to read"
-            f" the key's own account, or have that account connect to your platform again. {says}"
+            "Account not connected: the key has no access to the account in `account_id` or `account_ids`. Correct the option,"
+            f" empty it to read the key's own account, or have that account connect to your platform again. {says}"
         )
     if error.code == "platform_account_required":
-        return f"Account not connected: the key is no Connect platform's. Empty the option `account_id`. {says}"
+        return (
+            "Account not connected: the key is no Connect platform's. Empty the option `account_id`, or `account_ids` and set"
+            f" `accounts` to `own`. {says}"
+        )
     if error.is_missing_permission:
         needs = _as_rows(missing_rows(error, permission, rows))
         return (

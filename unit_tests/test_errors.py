@@ -150,7 +150,7 @@ def test_a_403_of_the_account_or_the_kind_of_key_is_no_missing_permission(code: 
         (error(403, message="..."), 'Set "Charges and Refunds: Read" in the key\'s form', CONFIG),
         (
             error(403, code="account_invalid"),
-            "Account not connected: the key has no access to the account in `account_id`.",
+            "Account not connected: the key has no access to the account in `account_id` or `account_ids`.",
             CONFIG,
         ),
         (error(403, code="platform_account_required"), "Account not connected: the key is no Connect platform's.", CONFIG),
