@@ -20,6 +20,9 @@ from tools import derive_schemas
 ROOT = Path(__file__).resolve().parent.parent
 ENTRY = """
   - $ref: "#/definitions/changing_stream"
+    type: DeclarativeStream
+    retriever: {$ref: "#/definitions/changing_stream/retriever", type: CustomRetriever,
+                class_name: source_stripe.components.StripeRetriever}
     $parameters:
       name: setup_intents
       object: setup_intent

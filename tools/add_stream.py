@@ -27,12 +27,15 @@ from tools.list_facts import TODO, Facts, facts_of
 from tools.papers import plain
 
 WIDTH = 130
+_RETRIEVER = "source_stripe.components.StripeRetriever"
 DOMAINS, COVERAGE = "tools/domains.py", "docs/coverage.md"
 
 
 def entry_of(facts: Facts) -> str:
     """The manifest's entry: the questions as comments, a parameter a line, long lists below their beginning."""
-    lines = [f'  - $ref: "#/definitions/{facts.kind}"']
+    kind = f"#/definitions/{facts.kind}"
+    retriever = f'{{$ref: "{kind}/retriever", type: CustomRetriever, class_name: {_RETRIEVER}}}'
+    lines = [f'  - $ref: "{kind}"', "    type: DeclarativeStream", f"    retriever: {retriever}"]
     for question in facts.open:
         lines += _wrapped(f"    # {TODO}: ", question, "    #   ")
     if facts.primary_key != ("id",):
