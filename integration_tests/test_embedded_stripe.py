@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from integration_tests.embedded_stripe import Account, Fault, StripeServer, made_up_account
+from integration_tests.embedded_stripe import PRODUCTS, Account, Fault, StripeServer, made_up_account
 from integration_tests.embedded_stripe.errors import StripeError
 from integration_tests.embedded_stripe.server import _Limits
 
@@ -408,6 +408,57 @@ def test_without_a_version_the_accounts_own_counts(account: Account, server: Str
     assert (answer.headers["Stripe-Version"], answer.json()["paid"]) == ("2024-06-20", True)
 
 
+@pytest.mark.parametrize("version", ["2020-08-27", "2023-10-16; risk_in_requirements_beta=v1"])
+def test_versions_of_old_and_with_trials_are_served(server: StripeServer, version: str) -> None:
+    answer = get(server, "/v1/charges", headers={"Stripe-Version": version})
+    assert (answer.status_code, answer.headers["Stripe-Version"]) == (200, version)
+
+
+def test_discounts_in_an_array_have_the_shape_of_their_version(account: Account, server: StripeServer) -> None:
+    coupon = account.create("coupon")["id"]
+    about = {"customer": account.create("customer")["id"], "source": {"coupon": coupon, "type": "coupon"}}
+    account.create("subscription", {"id": "sub_1", "discounts": [account.create("discount", about)["id"]]})
+    path = "/v1/subscriptions?expand[]=data.discounts"
+    (old,), (new,) = (
+        get(server, path, headers={"Stripe-Version": version}).json()["data"][0]["discounts"]
+        for version in ("2025-03-31.basil", "2025-09-30.clover")
+    )
+    assert (old["coupon"]["id"], "source" in old) == (coupon, False)
+    assert (new["source"]["coupon"], "coupon" in new) == (coupon, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/v1/invoices/in_1?expand[]=payment_intent", ("payment_intent",)),
+        ("/v1/charges/ch_1?expand[]=invoice", ("invoice",)),
+        ("/v1/invoices/in_1?expand[]=charge.invoice.payment_intent", ("charge", "invoice", "payment_intent")),
+    ],
+)
+def test_what_an_old_version_shows_it_expands(account: Account, server: StripeServer, path: str, place: tuple[str, ...]) -> None:
+    intent = account.create("payment_intent", {"latest_charge": "ch_1"})["id"]
+    account.create("charge", {"id": "ch_1", "payment_intent": intent})
+    account.create("invoice", {"id": "in_1", "status": "paid"})
+    account.create("invoice_payment", {"invoice": "in_1", "payment": {"type": "payment_intent", "payment_intent": intent}})
+    found = get(server, path, headers={"Stripe-Version": "2024-06-20"}).json()
+    for name in place:
+        found = found[name]
+    assert found["object"] == place[-1]
+    assert get(server, path).status_code == 400
+
+
+def test_what_is_new_is_not_expanded_in_an_old_version(server: StripeServer) -> None:
+    path = "/v1/invoices?expand[]=data.payments"
+    assert get(server, path, headers={"Stripe-Version": "2024-06-20"}).status_code == 400
+    assert get(server, path).status_code == 200
+
+
+def test_an_invoice_of_old_has_rendering_options(account: Account, server: StripeServer) -> None:
+    account.create("invoice", {"id": "in_1"})
+    shown = get(server, "/v1/invoices/in_1", headers={"Stripe-Version": "2023-10-16"}).json()
+    assert ("rendering_options" in shown, "rendering" in shown) == (True, False)
+
+
 def test_a_permission_can_be_given_and_taken(server: StripeServer) -> None:
     key = server.restricted_key(["customer_read"])
     assert get(server, "/v1/coupons", key=key).status_code == 403
@@ -455,6 +506,74 @@ def test_inline_prices_and_test_clocks_are_in_no_list(account: Account, server: 
     assert ids(server, "/v1/prices") == ids(server, "/v1/customers") == []
     assert get(server, "/v1/prices/price_inline").status_code == 200
     assert get(server, "/v1/customers/cus_clock").status_code == 200
+
+
+def test_objects_of_a_test_clock_are_listed_for_who_asks_for_it(account: Account, server: StripeServer) -> None:
+    account.create("customer", {"id": "cus_other"})
+    for name in ("a", "b", "c"):
+        account.create("customer", {"id": f"cus_{name}", "test_clock": "clock_1"})
+    account.create("subscription", {"id": "sub_1", "customer": "cus_a", "test_clock": "clock_1"})
+    assert ids(server, "/v1/customers?test_clock=clock_1") == ["cus_c", "cus_b", "cus_a"]
+    assert ids(server, "/v1/customers?test_clock=clock_1&limit=1&starting_after=cus_c") == ["cus_b"]
+    assert ids(server, "/v1/subscriptions") == []
+    assert ids(server, "/v1/subscriptions?test_clock=clock_1") == ids(server, "/v1/subscriptions?customer=cus_a") == ["sub_1"]
+
+
+def test_a_disputed_charge_names_its_dispute(account: Account, server: StripeServer) -> None:
+    charge = account.create("charge")["id"]
+    dispute = account.create("dispute", {"charge": charge})["id"]
+    shown = get(server, f"/v1/charges/{charge}").json()
+    assert (shown["disputed"], shown["dispute"]) == (True, dispute)
+
+
+def test_events_of_one_request_tell_the_same_request(account: Account) -> None:
+    account.create("price")
+    account.create("coupon")
+    by_type = {each["type"]: each["request"] for each in account.objects("event")}
+    assert by_type["price.created"] == by_type["plan.created"] != by_type["coupon.created"]
+
+
+def test_what_has_no_delete_is_not_deleted(account: Account, server: StripeServer) -> None:
+    headers = {"Authorization": f"Bearer {server.secret_key}"}
+    said = requests.delete(f"{server.url}/v1/prices/price_1", headers=headers, timeout=5).json()["error"]
+    assert said["message"].startswith("Unrecognized request URL (DELETE: /v1/prices/price_1).")
+    account.create("subscription", {"id": "sub_1", "status": "canceled"})
+    said = requests.delete(f"{server.url}/v1/subscriptions/sub_1", headers=headers, timeout=5).json()["error"]
+    assert (said["code"], said["param"]) == ("resource_missing", "id")
+
+
+def test_a_trailing_slash_is_told(server: StripeServer) -> None:
+    said = get(server, "/v1/charges/").json()["error"]["message"]
+    assert said.startswith(
+        "Unrecognized request URL (GET: /v1/charges/). If you are trying to list objects, remove the trailing slash."
+    )
+
+
+def test_a_payment_method_is_not_another_customers(account: Account, server: StripeServer) -> None:
+    account.create("customer", {"id": "cus_1"})
+    account.create("payment_method", {"id": "pm_1", "customer": None})
+    refused = get(server, "/v1/customers/cus_1/payment_methods/pm_1")
+    said = refused.json()["error"]
+    assert (refused.status_code, said["message"], said["param"], "code" in said) == (404, "Invalid request", "customer", False)
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [("invoice_payments?payment[payment_intent]=pi_1", "payment[type]"), ("tax_ids?owner[customer]=cus_1", "owner[type]")],
+)
+def test_a_part_of_a_filter_needs_its_type(server: StripeServer, query: str, param: str) -> None:
+    said = get(server, f"/v1/{query}").json()["error"]
+    assert (said["code"], said["param"]) == ("parameter_missing", param)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["quotes?status", "payment_methods?type", "files?purpose", "issuing/cards?status", "billing/alerts?alert_type"],
+)
+def test_a_filter_takes_what_there_is(query: str) -> None:
+    with StripeServer(Account(NOW, products=PRODUCTS)) as server:
+        refused = get(server, f"/v1/{query}=bogus")
+    assert (refused.status_code, refused.json()["error"]["message"][:8]) == (400, "Invalid ")
 
 
 def test_a_recurring_price_is_a_plan_too(account: Account, server: StripeServer) -> None:

@@ -21,10 +21,10 @@ from .bulk import Bulk, pattern_of
 from .connected import Connected
 from .endpoints import COLLECTIONS, PINNED_VERSION, PRODUCTS, SINGLETONS, Collection, Filter
 from .events import tells_previous, told_of_change, told_of_deletion, told_of_new
-from .kinds import Inside, Object, kind_of
+from .kinds import Inside, Object, Tree, kind_of
 from .shelf import FIRST, LAST, Key, Shelf
 from .templates import a_list, filled_list, made_up_id, new_object, plan_of, price_of
-from .views import Tree, Views, with_raw
+from .views import Views, with_raw
 
 RETENTION = 30 * 86_400
 _FOUNDED = 1_500_000_000
@@ -90,6 +90,8 @@ class Account:
         self._other: Account | None = None
         self.platform: Account | None = None
         self._is_remade = False
+        self._requests_under_way = 0
+        self._request: tuple[str, str] | None = None
         self.connected: Connected[Account] = Connected(self._is_connected, self._sibling)
         self._views = Views(self.find, self.members, self._is_gone, self.payment_of)
         self._products: set[str] = set()
@@ -225,6 +227,18 @@ class Account:
 
     # ------------------------------------------------------------------ changes
 
+    @contextmanager
+    def _one_request(self) -> Iterator[None]:
+        """What happens while it lasts is one request's doing, and its events say so."""
+        with self.lock:
+            self._requests_under_way += 1
+            try:
+                yield
+            finally:
+                self._requests_under_way -= 1
+                if not self._requests_under_way:
+                    self._request = None
+
     def create(
         self,
         kind: str,
@@ -236,7 +250,7 @@ class Account:
     ) -> Object:
         """A new object: a realistic one, with `fields` in place of its own. Its natural events follow, unless `event`
         names another or is None. An `inline` price, like an object of a test clock, is in no list."""
-        with self.lock:
+        with self._one_request():
             made = self._create(kind, dict(fields or {}), at, inline, event)
             return _copied(made)
 
@@ -294,7 +308,7 @@ class Account:
         if made.get("status") not in _UNDONE:
             self._share(made, made.get("amount", 0), created, tell)
         if kind == "dispute":
-            self._change_silently("charge", made["charge"], {"disputed": True})
+            self._change_silently("charge", made["charge"], {"disputed": True, "dispute": made["id"]})
         if kind == "setup_attempt":
             self._change_silently("setup_intent", made["setup_intent"], {"latest_attempt": made["id"]})
         if kind == "customer_balance_transaction" and self.shelf("customer").get(made["customer"]):
@@ -352,7 +366,7 @@ class Account:
         at: int | None = None,
     ) -> Object:
         """Merges `fields` into the object: dicts key by key (a None in `metadata` takes a key out), all else whole."""
-        with self.lock:
+        with self._one_request():
             when = self.now if at is None else at
             obj = self.singleton(kind) if id == kind else self.shelf(kind).own(id)
             if obj is None:
@@ -399,7 +413,7 @@ class Account:
 
     def delete(self, kind: str, id: str, *, at: int | None = None, event: str | Natural | None = NATURAL) -> None:
         """Gone from lists, as Stripe deletes. A subscription is cancelled instead, and stays."""
-        with self.lock:
+        with self._one_request():
             when = self.now if at is None else at
             if kind == "subscription":
                 ended = {"status": "canceled", "canceled_at": when, "ended_at": when}
@@ -508,8 +522,9 @@ class Account:
         return made
 
     def _told(self, ident: str, at: int, type: str, version: str, data: Object, random: Random) -> Object:
-        # What is deleted is so by a DELETE, which has no key.
-        key = None if type.endswith(".deleted") else str(UUID(int=random.getrandbits(128), version=4))
+        request, key = self._request or (made_up_id("request", random), str(UUID(int=random.getrandbits(128), version=4)))
+        if self._requests_under_way:
+            self._request = request, key
         account = {"account": self.id} if self.platform else {}
         made = new_object("event", self.new_id, ident, at, {})
         return {"id": ident, "object": "event", **account, **made} | {
@@ -517,7 +532,8 @@ class Account:
             "data": data,
             "livemode": self.livemode,
             "pending_webhooks": self.pending_webhooks,
-            "request": {"id": made_up_id("request", random), "idempotency_key": key},
+            # What is deleted is so by a DELETE, which has no key.
+            "request": {"id": request, "idempotency_key": None if type.endswith(".deleted") else key},
             "type": type,
         }
 
@@ -591,6 +607,12 @@ class Account:
             obj = shelf.at(at)
             if kind != "event" or self.is_visible(obj["id"]):
                 yield obj
+
+    def of_clocks(self, kind: str) -> list[Object]:
+        """Stored objects that belong to a test clock, newest first."""
+        objects = list(self.shelf(kind).objects.values())
+        found = [(obj["created"], place) for place, obj in enumerate(objects) if obj.get("test_clock")]
+        return [objects[place] for _, place in sorted(found, reverse=True)]
 
     def listed(self, stream: str, expand: Iterable[str] = (), nested: Iterable[str] = ()) -> dict[str, Object]:
         """The truth of a collection, by id: what its list shows now if nothing is left out. `expand` names fields

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote, unquote_plus
@@ -16,11 +16,23 @@ from .bulk import BulkItems
 from .endpoints import OWN_ACCOUNT_PERMISSION, PERMISSIONS, PRODUCTS, SINGLETONS, SOURCE_PERMISSION
 from .errors import StripeError
 from .filters import Filters
-from .kinds import Collection, Filter, Inside, Object, kind_of
+from .kinds import Collection, Filter, Inside, Object, Tree, kind_of
 from .parameters import CREATED, Parameters, Query, expansion, parameters
 from .shelf import FIRST, LAST, Key
 from .versions import is_current
-from .views import Tree
+
+# What may be given besides to retrieve an object of a kind.
+_OF_RETRIEVAL = {
+    "invoice_rendering_template": {"version": Filter("integer")},
+    "payment_intent": {"client_secret": Filter("is")},
+    "setup_intent": {"client_secret": Filter("is")},
+}
+# What has a DELETE of its own, or whose lists' objects have one.
+_DELETABLE = {
+    "account", "apple_pay_domain", "coupon", "customer", "invoice", "invoiceitem", "plan", "product", "radar.value_list",
+    "radar.value_list_item", "subscription", "subscription_item", "tax_id", "terminal.configuration", "terminal.location",
+    "terminal.reader", "test_helpers.test_clock", "webhook_endpoint",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,7 +124,10 @@ def refused_write(account: Account, method: str, path: str, to: Route | None) ->
     """Nothing is written here: whatever is there can't be found by a method of writing, what is not is missing as in Stripe."""
     if to is not None and to.collection is not None and to.ident is not None and to.operation.endswith("/:id"):
         kind = to.collection.object
-        if _found(account, kind, to.ident) is None:
+        if method == "DELETE" and kind not in _DELETABLE:
+            return errors.wrong_path(method, path)
+        found = _found(account, kind, to.ident)
+        if found is None or (method == "DELETE" and kind == "subscription" and found["status"] == "canceled"):
             missing = kind_of(kind).missing
             param = missing.param_of_post if method == "POST" and missing.param_of_post else missing.param
             return _missing(account, kind, to.ident, param, 404)
@@ -157,15 +172,14 @@ def _owner(call: Call, kind: str, ident: str) -> Object:
 
 def _singleton(call: Call, kind: str) -> bytes:
     call.key.require(*(OWN_ACCOUNT_PERMISSION if kind == "account" else kind_of(kind).permission), call.account)
-    tree = expansion(parameters(call.query, {}, paged=False).expand, kind, listed=False)
+    tree = expansion(parameters(call.query, {}, paged=False).expand, kind, call.version, listed=False)
     return call.account.dumped(call.account.singleton(kind), tree, version=call.version)
 
 
 def _retrieved(call: Call, collection: Collection, ident: str) -> bytes:
     account, kind = call.account, collection.object
-    secret = {"client_secret": Filter("is")} if kind in ("payment_intent", "setup_intent") else {}
-    given = parameters(call.query, secret, paged=False)
-    tree = expansion(given.expand, kind, listed=False)
+    given = parameters(call.query, _OF_RETRIEVAL.get(kind, {}), paged=False)
+    tree = expansion(given.expand, kind, call.version, listed=False)
     _require_targets(call, kind, tree)
     if kind == "customer" and ident in account.shelf(kind).gone:
         stub = {"id": ident, "object": "customer", "deleted": True}
@@ -178,9 +192,11 @@ def _child(call: Call, collection: Collection, ident: str, inside: Inside, child
     account, owner = call.account, _owner(call, collection.object, ident)
     found = next((each for each in account.inside(owner, inside) if each["id"] == child), None)
     kind = inside.of[0]
+    if found is None and kind == "payment_method" and account.shelf(kind).get(child) is not None:
+        raise errors.of_another_customer()
     if found is None:
         raise _missing(account, kind, child, kind_of(kind).missing.param, 404)
-    tree = expansion(parameters(call.query, {}, paged=False).expand, found["object"], listed=False)
+    tree = expansion(parameters(call.query, {}, paged=False).expand, found["object"], call.version, listed=False)
     _require_targets(call, kind, tree)
     return account.dumped(found, tree, version=call.version)
 
@@ -229,7 +245,7 @@ def _list(call: Call, collection: Collection) -> bytes:
     for name in collection.required:
         if name not in given.values:
             raise StripeError(400, collection.saying) if collection.saying else errors.missing_parameter(name)
-    tree = expansion(given.expand, kind, listed=True)
+    tree = expansion(given.expand, kind, call.version, listed=True)
     _require_targets(call, kind, tree)
     if kind == "subscription_item":
         subscription = given.values["subscription"]
@@ -243,12 +259,21 @@ def _list(call: Call, collection: Collection) -> bytes:
     keep = Filters(account, collection.filters, values, given, collection.hides)
     if unknown := keep.unknown_reference():
         raise _missing(account, *unknown, 400)
+    if _asks_for_a_clock(account, kind, values):
+        return _page_of(call, kind, [each for each in account.of_clocks(kind) if keep.match(each)], given, tree, collection.path)
     found, has_more = _found_on_shelf(call, collection, given, keep)
     version = _data_version(kind, call)
     key = (tuple(sorted(given.expand)), version if not is_current(version) else "")
     counted = given.values.keys() & set(collection.counted_by)
     count = sum(map(keep.match, account.each(kind))) if counted else None
     return page(account.page_items(kind, found, tree, key, version), has_more, collection.path, count)
+
+
+def _asks_for_a_clock(account: Account, kind: str, values: Mapping[str, Any]) -> bool:
+    """Objects of test clocks are listed for who asks for a clock, or for the subscriptions of a clock's customer."""
+    if kind == "subscription" and "customer" in values:
+        return bool((account.shelf("customer").get(values["customer"]) or {}).get("test_clock"))
+    return "test_clock" in values
 
 
 def _check_event_types(given: Parameters) -> None:
@@ -343,7 +368,7 @@ def _nested(call: Call, collection: Collection, ident: str, inside: Inside) -> b
     if given.values or given.ranges:
         keep = Filters(account, known, given.values, given, {})
         items = [each for each in items if keep.match(each)]
-    tree = expansion(given.expand, kind, listed=True)
+    tree = expansion(given.expand, kind, call.version, listed=True)
     _require_targets(call, kind, tree)
     return _page_of(call, kind, items, given, tree, f"{collection.path}/{ident}/{inside.name}")
 

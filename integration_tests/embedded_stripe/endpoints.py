@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 
 from .kinds import KINDS, Collection, Filter, kind_of
+from .versions import expandable
 
 PINNED_VERSION = "2026-08-26.dahlia"
 
@@ -27,18 +28,21 @@ PRODUCTS: dict[str, str] = orjson.loads((Path(__file__).parent / "products.json"
 VERSIONS: list[str] = orjson.loads((Path(__file__).parent / "versions.json").read_bytes())  # of the API, oldest first
 
 
-def can_expand(kind: str, path: list[str]) -> bool:
+def can_expand(kind: str, path: list[str], version: str = PINNED_VERSION) -> bool:
     """Whether `path`, without the `data` of a list, leads to something Stripe expands in an object of that kind."""
     known = kind_of(kind)
+    places = expandable(known, version)
     for length in range(1, len(path) + 1):
         place, rest = ".".join(path[:length]), path[length:]
-        targets = known.expandable.get(place)
+        if place in known.expandable.keys() - places.keys():
+            return False
+        targets = places.get(place)
         if targets is not None and not rest:
             return True
-        if targets and any(can_expand(target, rest) for target in targets):
+        if targets and any(can_expand(target, rest, version) for target in targets):
             return True
         inside = known.contains.get(place)
-        if inside and rest and can_expand(inside, rest):
+        if inside and rest and can_expand(inside, rest, version):
             return True
         if f"{place}.data" in known.contains and (not rest or rest == ["data"]):
             return True

@@ -180,7 +180,8 @@ def bad_boolean(name: str, value: str) -> StripeError:
 
 
 def bad_choice(name: str, allowed: tuple[str, ...]) -> StripeError:
-    return StripeError(400, f"Invalid {name}: must be one of {', '.join(allowed[:-1])}, or {allowed[-1]}", None, name)
+    those = f"one of {', '.join(allowed[:-1])}, or {allowed[-1]}" if len(allowed) > 1 else allowed[0]
+    return StripeError(400, f"Invalid {name}: must be {those}", None, name)
 
 
 def both_cursors() -> StripeError:
@@ -198,11 +199,20 @@ def too_deep(path: str) -> StripeError:
     return StripeError(400, f"You cannot expand more than 4 levels of a property. Property: {path}")
 
 
+def of_another_customer() -> StripeError:
+    """A payment method under the address of a customer whose it is not, or not any more."""
+    return StripeError(404, "Invalid request", None, "customer")
+
+
 def wrong_path(method: str, path: str) -> StripeError:
+    hint = (
+        " If you are trying to list objects, remove the trailing slash. If you are trying to retrieve an object, make sure you "
+        "passed a valid (non-empty) identifier in your code."
+    )
     return StripeError(
         404,
-        f"Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs or we can help at "
-        "https://support.stripe.com/.",
+        f"Unrecognized request URL ({method}: {path}).{hint if path.endswith('/') else ''} Please see https://stripe.com/docs or "
+        "we can help at https://support.stripe.com/.",
         logged=False,
     )
 
@@ -225,6 +235,7 @@ def locked() -> StripeError:
         "it. If you see this error intermittently, retry the request.",
         "lock_timeout",
         request_id=False,
+        logged=False,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 Object = dict[str, Any]
+Tree = Mapping[str, Any]  # what to expand in an object: {"customer": {"subscriptions": {}}}
 _FOLDER = Path(__file__).parent / "kinds"
 _NONE: Mapping[str, Any] = {}
 
@@ -19,12 +20,13 @@ _NONE: Mapping[str, Any] = {}
 class Filter:
     """A list parameter. `field` is the dotted place in the object; `kind` says how the two are compared:
     `is` (the same text), `ref` (the same id, which must exist), `bool`, `range` (`[gte]` and so on), `choice`, `in` (one of
-    those in a list), or by a test of its own."""
+    those in a list), or by a test of its own. `needs` names another one that must be given with it."""
 
     kind: str
     field: str = ""
     choices: tuple[str, ...] = ()
     target: str = ""
+    needs: str = ""
 
 
 @dataclass(frozen=True)

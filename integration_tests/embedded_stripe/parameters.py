@@ -68,6 +68,9 @@ def parameters(query: Query, known: Mapping[str, Filter], *, paged: bool = True)
             given.values.setdefault(base, []).append(value)
         elif filtered is not None:
             given.values[whole] = _checked(whole, value, filtered)
+    for name in given.values:
+        if (needed := known[name].needs) and needed not in given.values:
+            raise errors.missing_parameter(needed)
     if given.starting_after and given.ending_before:
         raise errors.both_cursors()
     return given
@@ -100,7 +103,7 @@ def _checked(name: str, value: str, filtered: Filter) -> Any:
     return value
 
 
-def expansion(paths: list[str], kind: str, *, listed: bool) -> dict[str, Any]:
+def expansion(paths: list[str], kind: str, version: str, *, listed: bool) -> dict[str, Any]:
     """The tree of what to expand in an object of that kind."""
     tree: dict[str, Any] = {}
     for path in paths:
@@ -109,10 +112,10 @@ def expansion(paths: list[str], kind: str, *, listed: bool) -> dict[str, Any]:
             raise errors.too_deep(path)
         if listed:
             if segments[0] != "data" or len(segments) == 1:
-                hint = f"data.{path}" if can_expand(kind, segments) else None
+                hint = f"data.{path}" if can_expand(kind, segments, version) else None
                 raise errors.not_expandable(segments[-1] if hint else path, hint=hint)
             segments = segments[1:]
-        if not can_expand(kind, segments):
+        if not can_expand(kind, segments, version):
             raise errors.not_expandable(segments[-1])
         branch = tree
         for segment in segments:

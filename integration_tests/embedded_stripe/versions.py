@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-Object = dict[str, Any]
+from .kinds import Kind, Object, Tree
+
 Find = Callable[[str], Object | None]  # an object of the account by its id, in today's shape
 
 BASIL, CLOVER = "2025-03-31.basil", "2025-09-30.clover"
@@ -15,28 +17,50 @@ def is_current(version: str) -> bool:
     return version >= CLOVER
 
 
-def reshape(obj: Object, version: str, find: Find, payment_of: Find) -> Object:
-    """`obj` as `version` shows it. `payment_of` gives the invoice payment of an invoice or of a payment intent.
-    Versions compare as text, for each begins with its date. The argument is left as it is."""
-    if is_current(version) or "object" not in obj:
-        return obj
-    kind = obj["object"]
-    if kind == "list":
-        return obj | {"data": [reshape(each, version, find, payment_of) for each in obj["data"]]}
-    shaped = {
-        name: reshape(value, version, find, payment_of) if isinstance(value, dict) and "object" in value else value
-        for name, value in obj.items()
-    }
-    change = _BEFORE_CLOVER.get(kind)
-    if change:
-        change(shaped, find)
-    if version < BASIL:
-        older = _BEFORE_BASIL.get(kind)
-        if older:
-            older(shaped, find, payment_of)
-    if version < "2024-04-10" and kind == "product":
-        shaped["features"] = shaped.pop("marketing_features")
-    return shaped
+def expandable(known: Kind, version: str) -> Mapping[str, list[str]]:
+    """The places of an object that can be expanded in that version, and what their ids may become."""
+    places = known.expandable
+    for since, new, old in ((CLOVER, _NEW_IN_CLOVER, _OLD_IN_CLOVER), (BASIL, _NEW_IN_BASIL, _OLD_IN_BASIL)):
+        if version < since:
+            kept = {place: targets for place, targets in places.items() if place not in new.get(known.name, ())}
+            places = {**kept, **old.get(known.name, {})}
+    return places
+
+
+@dataclass(frozen=True)
+class Shaper:
+    """Puts objects into the shape of `version`, an older one. Versions compare as text, for each begins with its date.
+
+    `payment_of` gives the invoice payment of an invoice or of a payment intent; `expanded` what stands in place of an id, with a
+    branch of what is to be expanded in it, and the kinds that it may be of.
+    """
+
+    version: str
+    find: Find
+    payment_of: Find
+    expanded: Callable[[Any, Tree, list[str]], Any]
+
+    def shaped(self, value: Any, tree: Tree) -> Any:
+        """`value`, with what `tree` asks for; the argument is left as it is."""
+        if isinstance(value, list):
+            return [self.shaped(each, tree) for each in value]
+        if not isinstance(value, dict) or "object" not in value or value.keys() <= _STUB:
+            return value
+        made = {name: self.shaped(inner, tree.get(name, {})) for name, inner in value.items()}
+        kind = value["object"]
+        if change := _BEFORE_CLOVER.get(kind):
+            change(made, self.find)
+        if self.version < BASIL and (older := _BEFORE_BASIL.get(kind)):
+            older(made, self.find, self.payment_of)
+            for name, targets in _OLD_IN_BASIL.get(kind, {}).items():
+                if name in tree and made.get(name):
+                    made[name] = self.shaped(self.expanded(made[name], tree[name], targets), tree[name])
+        if self.version < "2024-04-10" and kind == "product":
+            made["features"] = made.pop("marketing_features")
+        if self.version < "2024-04-10" and kind == "invoice":
+            rendering = made.pop("rendering", None)
+            made["rendering_options"] = {"amount_tax_display": rendering["amount_tax_display"]} if rendering else None
+        return made
 
 
 def _discount(obj: Object, find: Find) -> None:
@@ -136,6 +160,21 @@ def _plan(obj: Object, find: Find, payment_of: Find) -> None:
     obj["aggregate_usage"] = None
 
 
+# What could be expanded before a version and not since, by the kind of object; and the other way round.
+_OLD_IN_BASIL: dict[str, dict[str, list[str]]] = {
+    "charge": {"invoice": ["invoice"]},
+    "invoice": {
+        "charge": ["charge"],
+        "payment_intent": ["payment_intent"],
+        "subscription": ["subscription"],
+        "total_tax_amounts.tax_rate": ["tax_rate"],
+    },
+    "payment_intent": {"invoice": ["invoice"]},
+}
+_NEW_IN_BASIL = {"invoice": ("confirmation_secret", "payments", "total_taxes.tax_rate_details.tax_rate")}
+_OLD_IN_CLOVER: dict[str, dict[str, list[str]]] = {"discount": {"coupon": ["coupon"]}, "promotion_code": {"coupon": ["coupon"]}}
+_NEW_IN_CLOVER = {"discount": ("source.coupon",), "promotion_code": ("promotion.coupon",)}
+_STUB = {"id", "object", "deleted"}  # all that is known of an object that is gone
 _BEFORE_CLOVER = {"discount": _discount, "promotion_code": _promotion_code}
 _BEFORE_BASIL = {
     "charge": _charge,

@@ -7,13 +7,12 @@ from typing import Any
 
 import orjson
 
-from .kinds import Inside, Object, kind_of
+from .kinds import Inside, Object, Tree, kind_of
 from .templates import a_list
-from .versions import is_current, reshape
+from .versions import Shaper, is_current
 
 INLINE = 10  # how much of a nested list comes with its object
 
-Tree = Mapping[str, Any]  # what to expand: {"customer": {"subscriptions": {}}}
 _NO_TREE: Tree = {}
 
 
@@ -49,7 +48,7 @@ class Views:
         if tree:
             self._grow(shown, tree, kind, "", version)
         if not is_current(version):
-            shown = reshape(shown, version, self._find, self._payment_of)
+            shown = Shaper(version, self._find, self._payment_of, self._expanded).shaped(shown, tree)
             if version < "2022-11-15" and kind == "charge" and "refunds" not in shown:
                 self._show_list(shown, known.lists["refunds"], {"refunds": {}}, ())
         return shown
