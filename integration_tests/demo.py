@@ -66,7 +66,7 @@ class Demo:
     def command(self, *arguments: str, into: str) -> None:
         """Run the connector with its messages going into a file; its standard error is this terminal's."""
         shown = " ".join(f"demo/{each}" if (FOLDER / each).is_file() else each for each in arguments)
-        self.console.print(f"\n$ python main.py {shown} > demo/{into}", style="bold")
+        self.console.print(f"\n$ .venv/bin/python main.py {shown} > demo/{into}", style="bold")
         given = [str(FOLDER / each) if (FOLDER / each).is_file() else each for each in arguments]
         with (FOLDER / into).open("wb") as output:
             ended = subprocess.run([sys.executable, ROOT / "main.py", *given], stdout=output, cwd=ROOT, check=False)

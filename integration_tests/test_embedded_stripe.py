@@ -718,13 +718,16 @@ def test_a_wrong_direction_is_refused(server: StripeServer) -> None:
     assert (answer.status_code, "no fault is called 'meteor'" in answer.text) == (400, True)
 
 
-def test_it_serves_as_a_process_until_sigterm() -> None:
+def test_it_serves_as_a_process_until_sigterm(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "integration_tests.embedded_stripe", "--size", "empty", "--bulk", "charge=1000"]
+    command += ["--config", str(tmp_path / "secrets" / "config.json")]
     root = Path(__file__).parent.parent
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())
         answer = requests.get(said["url"] + "/v1/charges", auth=(said["secret_key"], ""), timeout=5)
         assert len(answer.json()["data"]) == 10
+        config = json.loads((tmp_path / "secrets" / "config.json").read_text())
+        assert (config["api_base"], config["secret_key"]) == (said["url"], said["restricted_key"])
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 0

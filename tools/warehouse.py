@@ -1,8 +1,8 @@
 """Puts what was read into tables: `python -m tools.warehouse MESSAGES... --into FOLDER`, `make warehouse`.
 
 MESSAGES are files of what `read` wrote, in the order in which they were written. DuckDB reads them, and makes of each stream
-that they name a table in `FOLDER/warehouse.duckdb` and a file `FOLDER/warehouse/STREAM.parquet`, both anew. Of an object the
-record with the greatest cursor is kept, of equal ones the one written last; deleted objects are left out.
+that they name a table in `FOLDER/warehouse.duckdb` and a file `FOLDER/warehouse/STREAM.parquet`, both anew. Of the records of one
+primary key that with the greatest cursor is kept, of equal ones the one written last; deleted objects are left out.
 
 A column has the type that the stream's schema declares, or JSON where a value is of another; lists and objects are JSON, as in
 docs/queries. A field that the schema lacks gets a column of the type that its values have.
@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+
+from source_stripe.source import load_manifest
+from tools.entries import streams_of
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
 # A record is one line, and an invoice of 50,000 lines has 113 MB.
@@ -49,7 +52,7 @@ CREATE TABLE {table} AS
 SELECT unnest(json_transform(data, ?)) FROM (
     SELECT data FROM messages WHERE type = 'RECORD' AND stream = ?
     QUALIFY row_number() OVER (
-        PARTITION BY data ->> 'account_id', data ->> 'id'
+        PARTITION BY data ->> 'account_id', {key}
         ORDER BY TRY_CAST(data ->> ? AS BIGINT) DESC NULLS LAST, messages.rowid DESC
     ) = 1
 )
@@ -72,6 +75,7 @@ class Warehouse:
         # Every DuckDB from 1.0 on can open it.
         self._connection = duckdb.connect(database, config={"storage_compatibility_version": "v1.0.0"})
         self._connection.execute(MESSAGES, [[str(file) for file in messages], LONGEST_LINE])
+        self._keys = {stream.name: stream.primary_key for stream in streams_of(load_manifest())}
 
     def unreadable(self) -> int:
         """How many lines are no messages: a read that was killed may leave half a line, which the next read brings again."""
@@ -86,7 +90,8 @@ class Warehouse:
         """Make the stream's table; how many rows it has."""
         columns = self._columns(stream)
         cursor = "updated" if "updated" in columns else "created"
-        self._connection.execute(TABLE.format(table=_quoted(stream)), [json.dumps(columns), stream, cursor])
+        key = ", ".join(f"data ->> {_quoted(part, chr(39))}" for part in self._keys.get(stream, ("id",)))
+        self._connection.execute(TABLE.format(table=_quoted(stream), key=key), [json.dumps(columns), stream, cursor])
         return self._number(f"SELECT count(*) FROM {_quoted(stream)}")
 
     def export(self, stream: str, file: Path) -> None:

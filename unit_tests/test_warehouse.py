@@ -53,6 +53,11 @@ def test_an_immutable_streams_cursor_is_created(tables: Read) -> None:
     assert tables("SELECT type FROM events", *lines) == [("at 9",)]
 
 
+def test_a_row_is_kept_of_each_primary_key(tables: Read) -> None:
+    lines = [record("discounts", id="di_1", parent=parent, updated=at) for parent, at in (("in_1", 1), ("in_2", 1), ("in_1", 2))]
+    assert tables("SELECT parent, updated FROM discounts ORDER BY parent", *lines) == [("in_1", 2), ("in_2", 1)]
+
+
 def test_deleted_objects_are_left_out(tables: Read) -> None:
     lines = customer(), customer(updated=6, is_deleted=True), customer(id="cus_2", is_deleted=False)
     assert tables("SELECT id FROM customers", *lines) == [("cus_2",)]

@@ -6,6 +6,7 @@ import argparse
 import json
 import signal
 import threading
+from pathlib import Path
 
 from .account import Account
 from .endpoints import PRODUCTS
@@ -35,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--latency-ms", type=float, default=0.0, help="how long each answer takes")
     parser.add_argument("--limit", metavar="ALL[,ENDPOINT]", help="requests a second before a 429, such as 100,25")
     parser.add_argument("--no-gzip", action="store_true")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="write a connector's configuration that reads it")
     return parser
 
 
@@ -62,6 +64,9 @@ def main() -> None:
         usable = {"url": server.url, "account": account.id, "secret_key": server.secret_key}
         usable |= {"live_key": server.live_key, "restricted_key": server.restricted_key(live=given.live)}
         usable |= {"organization_key": server.organization_key(live=given.live)}
+        if given.config:
+            given.config.parent.mkdir(parents=True, exist_ok=True)
+            given.config.write_text(json.dumps({"secret_key": usable["restricted_key"], "api_base": server.url}) + "\n")
         print(json.dumps(usable), flush=True)
         stop.wait()
 
