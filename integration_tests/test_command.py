@@ -139,8 +139,8 @@ def read_so_far(folder: Path) -> Counter[str]:
 
 def figures(ended: Ended) -> dict[str, list[str]]:
     """By the stream's name its columns."""
-    rows = [line.replace("~ ", "").split() for line in ended.out.decode().replace("in all", "in_all").splitlines()]
-    return {name: rest for name, *rest in rows[1:-2]}
+    table, _, _ = ended.out.decode().replace("in all", "in_all").replace("~ ", "").partition("\n\n")
+    return {name: rest for name, *rest in map(str.split, table.splitlines()[1:])}
 
 
 def test_an_estimate_is_near_what_there_is(server: StripeServer, files: Files) -> None:

@@ -216,7 +216,10 @@ def table(estimates: Sequence[Estimate], pace: Pace, asked: int) -> str:
         lines.append(f"{each.stream:{width}}  {figures}")
     lines.append(f"{'in all':{width}}  {_figures([each for each in estimates if not each.why], pace)}")
     limits = f"{pace.rate:,.0f} requests a second, {pace.endpoint_rate:,.0f} to one endpoint"
-    return "\n".join([*lines, "", f"A first read at {limits}; {asked:,} requests told."]) + "\n"
+    told = [f"A first read at {limits}; {asked:,} requests told."]
+    if any(each.objects is None and not each.why for each in estimates):
+        told.append("Objects of a stream with ? stand inside of others, and come on top of the sum.")
+    return "\n".join([*lines, "", *told]) + "\n"
 
 
 def _figures(estimates: Sequence[Estimate], pace: Pace) -> str:

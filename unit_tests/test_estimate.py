@@ -26,6 +26,7 @@ def test_the_table_tells_what_is_known_exactly_from_what_is_estimated() -> None:
         "in all        ~ 610,000    ~ 26,000      14.8",
         "",
         "A first read at 100 requests a second, 25 to one endpoint; 20 requests told.",
+        "Objects of a stream with ? stand inside of others, and come on top of the sum.",
     ]
 
 
