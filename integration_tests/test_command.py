@@ -91,6 +91,17 @@ def test_a_catalog_has_the_streams_that_are_named() -> None:
     }
 
 
+@pytest.mark.parametrize("streams", ["events,charges,events", "events,charges,", " events , , charges"])
+def test_a_catalog_has_a_stream_once(streams: str) -> None:
+    assert list(catalog(source_stripe("catalog", "--streams", streams))) == ["events", "charges"]
+
+
+def test_a_catalog_for_a_config_without_a_key_is_refused(files: Files) -> None:
+    ended = source_stripe("catalog", "--config", files.write({}))
+    assert (ended.code, ended.out) == (1, b"")
+    assert b"The secret key is missing" in ended.err
+
+
 def test_a_catalog_of_many_accounts_has_their_key(files: Files) -> None:
     config = files.write({"secret_key": "sk_test_1234567890abcdef", "accounts": "connected"})
     written = catalog(source_stripe("catalog", "--streams", "charges", "--config", config))
@@ -227,6 +238,28 @@ def test_a_full_disk_ends_with_a_sentence(server: StripeServer, files: Files, co
     assert done.returncode == 1
     assert done.stderr.splitlines()[0] == "source-stripe: error: Standard output can't be written: no space left on device."
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["--version", "spec", "catalog", "read --config c.json --catalog a.json"])
+def test_a_closed_standard_error_changes_nothing(server: StripeServer, files: Files, command: str) -> None:
+    (files.folder / "c.json").write_text(json.dumps(config(server)))
+    shell("source-stripe catalog --streams products > a.json", files.folder)
+    done = shell(f"source-stripe {command} 2>&-", files.folder)
+    assert (done.returncode, "Traceback" in done.stdout) == (0, False)
+
+
+@pytest.mark.parametrize("command", ["--version", "spec", "catalog"])
+def test_a_closed_standard_output_is_told(files: Files, command: str) -> None:
+    done = shell(f"source-stripe {command} >&-", files.folder)
+    assert (done.returncode, done.stderr) == (1, "source-stripe: error: Standard output can't be written: it is closed.\n")
+
+
+def test_a_file_of_messages_can_be_added_to_from_the_first_read_on(server: StripeServer, files: Files) -> None:
+    (files.folder / "c.json").write_text(json.dumps(config(server)))
+    shell("source-stripe catalog --streams products > a.json", files.folder)
+    command = "source-stripe read --config c.json --catalog a.json --state m.jsonl >> m.jsonl"
+    assert [shell(command, files.folder).returncode for _ in range(2)] == [0, 0]
+    assert (files.folder / "m.jsonl").read_text().count('"RECORD"') == 3
 
 
 @pytest.mark.parametrize("command", ["catalog", "discover --config c.json", "read --config c.json --catalog a.json"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import logging
 from typing import Any
 
@@ -111,3 +112,15 @@ def test_the_platform_asks_for_debug_with_a_variable(server: StripeServer, tmp_p
     ended = source_stripe(*Files(tmp_path).read(config, ["customers"]), environment={"LOG_LEVEL": level})
     assert ended.code == 0
     assert "DEBUG" in {log["level"] for log in ended.of("LOG")}
+
+
+@pytest.mark.parametrize("command", ["spec", "discover", "check", "read"])
+def test_a_person_asks_for_debug_with_an_option(server: StripeServer, tmp_path: Any, command: str) -> None:
+    config = {"secret_key": server.secret_key, "api_base": server.url}
+    _, *files = Files(tmp_path).read(config, ["customers"])
+    given = {"spec": [], "read": files}.get(command, files[:2])
+    ended = source_stripe(command, *given, "--debug")
+    assert ended.code == 0
+    assert "DEBUG" in {log["level"] for log in ended.of("LOG")}
+    types = {json.loads(line)["type"] for line in ended.out.splitlines()}
+    assert types <= {"LOG", "SPEC", "CATALOG", "CONNECTION_STATUS", "STATE", "TRACE"}

@@ -32,12 +32,12 @@ def configured(stream: AirbyteStream, full_refresh: bool = False) -> ConfiguredA
 
 
 def chosen(streams: Sequence[AirbyteStream], names: Sequence[str] | None, full_refresh: bool) -> ConfiguredAirbyteCatalog:
-    """Those of `streams` that are named, in that order, or all; raises a config error for a name that none has."""
+    """Those of `streams` that are named, in that order and once each, or all; raises a config error for a name that none has."""
     known = {stream.name: stream for stream in streams}
     for name in names or ():
         if name not in known:
             raise config_error(sentences.no_such_stream(name, difflib.get_close_matches(name, known)))
-    return ConfiguredAirbyteCatalog([configured(known[name], full_refresh) for name in names or known])
+    return ConfiguredAirbyteCatalog([configured(known[name], full_refresh) for name in dict.fromkeys(names or known)])
 
 
 def written(catalog: ConfiguredAirbyteCatalog) -> str:

@@ -61,9 +61,9 @@ def state_of(path: str | None) -> list[AirbyteStateMessage]:
 
 def _states_in(file: BinaryIO, path: str) -> dict[str, AirbyteStateMessage]:
     states: dict[str, AirbyteStateMessage] = {}
-    first = file.readline()
-    has_lines = _is_message(first)
-    for place, content in _of_lines(chain([first], file), path) if has_lines else _of_json(json.loads(first + file.read())):
+    head = [line for line in (file.readline(), file.readline()) if line]
+    has_lines = any(map(_is_message, head))
+    for place, content in _of_lines(chain(head, file), path) if has_lines else _of_json(json.loads(b"".join(head) + file.read())):
         try:
             message = AirbyteStateMessageSerializer.load(content)
         except Exception as error:
@@ -73,7 +73,11 @@ def _states_in(file: BinaryIO, path: str) -> dict[str, AirbyteStateMessage]:
             raise config_error(sentences.NO_STATE.format(path=path, why=sentences.wrong_place(f"{place}stream", "required")))
         states[message.stream.stream_descriptor.name] = message
     if has_lines and not states:
-        raise config_error(sentences.NO_STATE.format(path=path, why="it holds no state"))
+        file.seek(0)
+        if any(b'"RECORD"' in line for line in file):
+            raise config_error(sentences.NO_STATE.format(path=path, why="it holds no state"))
+        # A read that adds to the file failed before it read anything, or is this one: what it has logged is there already.
+        logger.warning(sentences.EMPTY_STATE.format(path=path))
     return states
 
 

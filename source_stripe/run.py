@@ -11,11 +11,12 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.exception_handler import init_uncaught_exception_handler
-from airbyte_cdk.logger import init_logger
+from airbyte_cdk.logger import init_logger, is_platform_debug_log_enabled
 from airbyte_cdk.models import AirbyteMessage, ConfiguredAirbyteCatalog, FailureType
 from airbyte_cdk.sources.connector_state_manager import HashableStreamDescriptor
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
@@ -49,7 +50,7 @@ class YieldingEntrypoint(AirbyteEntrypoint):
         if arguments.command == "read":
             yield from self._read(arguments)
         elif arguments.command == "catalog":
-            names = [name.strip() for name in arguments.streams.split(",")] if arguments.streams else None
+            names = [name for each in arguments.streams.split(",") if (name := each.strip())] if arguments.streams else None
             offered = self.source.offered(self.source.read_config(arguments.config) if arguments.config else None)
             yield catalog.written(catalog.chosen(offered, names, arguments.full_refresh)).encode()
         elif arguments.command == "estimate":
@@ -64,7 +65,7 @@ class YieldingEntrypoint(AirbyteEntrypoint):
                     self._terminal.tell(text)
 
     def _read(self, arguments: argparse.Namespace) -> Iterator[bytes | Iterable[bytes]]:
-        if arguments.debug or os.environ.get("LOG_LEVEL", "").lower() == "debug":
+        if is_platform_debug_log_enabled():
             logging.getLogger().setLevel(logging.DEBUG)
         specification = self.source.spec(self.logger)
         config = self.source.configure(self.source.read_config(arguments.config), "")
@@ -83,6 +84,12 @@ class YieldingEntrypoint(AirbyteEntrypoint):
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command and end the process, with an exit code of those that its help tells."""
+    if sys.stderr is None:  # Closed by who started the process: what would be told is left out.
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stderr.write(f"source-stripe: error: {sentences.NO_OUTPUT.format(why='it is closed')}\n")
+        sys.stderr.flush()
+        os._exit(1)
     logger = init_logger("airbyte")
     init_uncaught_exception_handler(logger)
     terminal = Terminal(sys.stderr, sys.stdout.isatty(), stdout.file_name())
@@ -106,6 +113,8 @@ def _run(arguments: list[str] | None, out: stdout.LineWriter, terminal: Terminal
         parsed = parse(arguments)
     except SystemExit as end:
         return int(end.code or 0)
+    if getattr(parsed, "debug", False):  # As by the platform's own switch, what is told is then a message of the protocol's.
+        os.environ["LOG_LEVEL"] = "debug"
     is_for_a_person = parsed.command not in _OF_THE_PROTOCOL
     if is_for_a_person:
         stdout.leave_out_logs()

@@ -125,6 +125,7 @@ NO_STATE = (
     "The state file {path} can't be used: {why}. It must be the list of states, one a stream, that an earlier read put out, or"
     " the file of its messages. Leave it out to read everything from the beginning."
 )
+EMPTY_STATE = "The state file {path} holds neither records nor a state: everything is read from the beginning."
 CUT_LINE = "Line {line} of the state file {path} is cut, as by a kill. It is left out: the states before it count."
 TWICE = "The catalog asks for the stream {stream} twice. Take one of them out."
 UNKNOWN_STREAM = "The catalog asks for the stream {stream}, which does not exist. Refresh the schema."
@@ -172,6 +173,8 @@ def of_error(error: StripeError, permission: str, rows: Rows) -> str:
         return f"Rate limit exceeded: Stripe kept refusing for too many requests. Lower `call_rate_limit`. {says}"
     if "Invalid Stripe API version" in error.message:
         return f"Stripe does not know the API version that this connector reads: update the connector. {says}"
+    if error.kind == "config" and not error.status:
+        return str(error)
     if error.retryable:
         return f"Stripe could not be read, and trying again did not help. The next sync goes on from here. {error}"
     return f"Stripe refused a request in a way that trying again can't mend: {error}"

@@ -164,7 +164,7 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
 
     def offered(self, config: Mapping[str, Any] | None = None) -> list[AirbyteStream]:
         """All streams, as `discover` shows them; without a config, those of one account."""
-        whole = self._bound(config) if config else type(self)(manifest=self._manifest, clock=self._clock)
+        whole = self._bound(config) if config is not None else type(self)(manifest=self._manifest, clock=self._clock)
         return [stream.as_airbyte_stream() for stream in whole._streams(lambda _: ())]
 
     def estimate(self, config: Mapping[str, Any], names: Sequence[str] = ()) -> str:
@@ -175,7 +175,7 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
             raise config_error(sentences.ESTIMATE_OF_MANY)
         if unknown := next((name for name in names if name not in bound._definitions), None):
             raise config_error(sentences.UNKNOWN_STREAM.format(stream=unknown))
-        streams = [bound.endpoint(name) for name in names or bound._definitions]
+        streams = [bound.endpoint(name) for name in dict.fromkeys(names or bound._definitions)]
         children = [each for each in streams if each.walk is None]
         parents = {
             name: with_children(bound.endpoint(name), [child for child in children if name in child.parents])
@@ -411,11 +411,9 @@ def _entries(manifest: Definition, names: set[str]) -> list[Definition]:
 
 
 def _state_blobs(state: Sequence[AirbyteStateMessage]) -> dict[str, dict[str, Any]]:
-    return {
-        message.stream.stream_descriptor.name: dict(message.stream.stream_state.__dict__)
-        for message in state
-        if message.stream is not None and message.stream.stream_state is not None
-    }
+    """By the stream's name its last state; one that is null takes away what was said before."""
+    last = {message.stream.stream_descriptor.name: message.stream.stream_state for message in state if message.stream is not None}
+    return {name: dict(state.__dict__) for name, state in last.items() if state is not None}
 
 
 SourceStripe = YieldingDeclarativeSource

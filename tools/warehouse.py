@@ -144,6 +144,9 @@ def main(arguments: list[str] | None = None) -> None:
     shutil.rmtree(new, ignore_errors=True)
     (new / "warehouse").mkdir(parents=True)
     warehouse = Warehouse(new / "warehouse.duckdb", given.messages)
+    if not warehouse.streams():
+        shutil.rmtree(new)
+        parser.error("the files have no messages of a read; the tables stay as they are")
     for stream, records in warehouse.streams().items():
         rows = warehouse.fill(stream)
         warehouse.export(stream, new / "warehouse" / f"{stream}.parquet")

@@ -160,6 +160,16 @@ def test_a_line_that_was_cut_may_be_followed_by_others(file: Path, caplog: pytes
     assert "Line 2 of the state file" in caplog.text
 
 
+@pytest.mark.parametrize("first", ['{"type":"LOG","lo\n', "\ufeff" + lines(LOG), "WARNING: a library says so\n"])
+def test_a_first_line_that_is_no_message_harms_no_other(file: Path, first: str) -> None:
+    assert states(file, first + lines(message("charges", 1))) == {"charges": 1}
+
+
+def test_a_read_that_adds_to_a_file_of_logs_begins(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert states(file, lines(LOG)) == {}
+    assert "holds neither records nor a state: everything is read from the beginning." in caplog.text
+
+
 def test_records_are_not_taken_apart(file: Path) -> None:
     no_json = '{"type":"RECORD","record":{"stream_descriptor"\n'
     assert states(file, lines(LOG) + no_json + lines(message("charges", 1))) == {"charges": 1}

@@ -188,6 +188,24 @@ def test_a_way_that_breaks_is_tried_again_and_named(broken: Exception, words: st
     assert KEY not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (
+            requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support."),
+            "proxies that speak SOCKS are not",
+        ),
+        (requests.exceptions.InvalidSchema("No connection adapters were found"), "its address, or the proxy's, is not valid"),
+        (requests.exceptions.InvalidProxyURL("Please check proxy URL."), "the proxy's address is not valid; correct HTTPS_PROXY"),
+        (requests.exceptions.InvalidURL("Failed to parse"), "its address, or the proxy's, is not valid; correct HTTPS_PROXY"),
+    ],
+)
+def test_an_address_that_is_not_valid_is_the_users_to_mend(broken: Exception, words: str) -> None:
+    error = refused(body=broken)
+    assert (error.retryable, error.kind) == (False, "config")
+    assert error.message.startswith(f"stripe.example could not be reached: {words}")
+
+
 @responses.activate
 def test_proxies_and_certificates_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")

@@ -131,6 +131,19 @@ def test_it_is_made_anew(tables: Read, tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "warehouse").iterdir()] == ["customers.parquet"]
 
 
+@pytest.mark.parametrize("content", ["", '{"secret_key": "rk_test_1"}', json.dumps({"type": "LOG"})])
+def test_what_is_there_stays_if_the_file_is_none_of_a_read(
+    tables: Read, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables("SELECT 1", customer())
+    with pytest.raises(SystemExit):
+        tables("SELECT 1", content)
+    assert "the files have no messages of a read; the tables stay as they are" in capsys.readouterr().err
+    assert sorted(file.name for file in tmp_path.glob("warehouse/*")) == ["customers.parquet"]
+    with duckdb.connect(tmp_path / "warehouse.duckdb", read_only=True) as connection:
+        assert connection.execute("SELECT id FROM customers").fetchall() == [("cus_1",)]
+
+
 def test_without_messages_it_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([str(tmp_path / "messages.jsonl")])

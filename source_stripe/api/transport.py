@@ -27,6 +27,10 @@ _LONGEST_BODY = 120.0
 _CHUNK = 1 << 18
 
 _CAUSES = (
+    ("SOCKS", "proxies that speak SOCKS are not supported; name one that speaks HTTP in HTTPS_PROXY"),
+    ("InvalidProxyURL", "the proxy's address is not valid; correct HTTPS_PROXY in the environment"),
+    ("InvalidURL", "its address, or the proxy's, is not valid; correct HTTPS_PROXY in the environment"),
+    ("InvalidSchema", "its address, or the proxy's, is not valid; correct HTTPS_PROXY in the environment"),
     ("ProxyError", "the proxy refused or is not there; see HTTPS_PROXY and NO_PROXY in the environment"),
     ("NameResolution", "its name can't be resolved; check the network and, behind a proxy, set HTTPS_PROXY"),
     ("CERTIFICATE_VERIFY", "its certificate is not trusted; if a proxy opens TLS, name its certificate in REQUESTS_CA_BUNDLE"),
@@ -158,9 +162,12 @@ class Transport:
             request_id = response.headers.get("Request-Id", "")
             body = _body_of(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, EOFError) as error:
-            host = urlsplit(self._base).netloc
+            host, is_setting = urlsplit(self._base).netloc, isinstance(error, ValueError)  # An address that is not valid.
             raise StripeError(
-                f"{host} could not be reached: {_cause(error)}", request_id=request_id, retryable=True, kind="transient"
+                f"{host} could not be reached: {_cause(error)}",
+                request_id=request_id,
+                retryable=not is_setting,
+                kind="config" if is_setting else "transient",
             ) from error
         headers = response.headers
         is_zipped = headers.get("Content-Encoding", "").lower() == "gzip"
