@@ -53,7 +53,7 @@ class Probe:
 
     async def _children(self, endpoint: Endpoint, parents: Listed) -> None:
         """Ask for the children of one of the parents, if they have a list of their own."""
-        for row, raw in zip(parents.rows, parents.raws, strict=True):
+        for row, raw in parents.pairs:
             if endpoint.walk is not None and endpoint.walk.leads_from(raw):
                 await self._account.get(endpoint.walk_request(row.id, raw, None), endpoint.listed)
 

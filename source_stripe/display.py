@@ -130,7 +130,8 @@ class Display:
 
     @property
     def is_complete(self) -> bool:
-        return all(line.doing == "complete" for line in list(self._lines.values()))
+        lines = list(self._lines.values())
+        return bool(lines) and all(line.doing == "complete" for line in lines)
 
     def close(self) -> None:
         """Leave it as it is, with its sum under it."""

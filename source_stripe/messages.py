@@ -217,11 +217,11 @@ def _of_accounts(error: AccountsError, stream: str, rows: sentences.Rows) -> Air
     """The gravest of the accounts' errors, with the accounts named."""
     failed = [*error.failed.values(), *([error.given_up] if error.given_up is not None else [])]
     errors = [traced(each.error, stream, each.permission, rows) for each in failed]
-    gravest = min(errors, key=lambda each: _GRAVEST_FIRST.index(each.failure_type or FailureType.system_error))
+    gravest = min(errors, key=lambda each: _GRAVEST_FIRST.index(each.failure_type))
     return AirbyteTracedException(
         message=sentences.failed_accounts(error.failed, error.not_tried, error.of, str(gravest.message)),
         internal_message=str(error),
-        failure_type=gravest.failure_type or FailureType.system_error,
+        failure_type=gravest.failure_type,
         exception=gravest,
     )
 

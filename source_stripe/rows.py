@@ -26,7 +26,7 @@ States = dict[str, dict[str, dict[str, Any]]]
 
 
 FORMS = {
-    "streams": (".*", ""),
+    "streams": ("(?s).*", ""),
     "accounts": ("own|connected|all", "own, connected or all"),
     "account_ids": ("[A-Za-z0-9_, ]*", "ids of accounts, parted by commas"),
     "partitions": ("[1-9]|1[0-9]|2[0-5]", "a whole number from 1 to 25"),
@@ -153,8 +153,7 @@ class RowReader:
         return self._selected(self.options.streams)
 
     def _selected(self, names: Sequence[str]) -> ConfiguredAirbyteCatalog:
-        streams = [stream.as_airbyte_stream() for stream in self._source.streams(self.options.config)]
-        return catalog.chosen(streams, names or None, full_refresh=False)
+        return catalog.chosen(self._source.offered(self.options.config), names, full_refresh=False)
 
     def units(self) -> Sequence[str]:
         """What can be read apart: the accounts. One is never parted, for its parts would share its limits."""

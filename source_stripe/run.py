@@ -113,7 +113,7 @@ def _run(arguments: list[str] | None, out: stdout.LineWriter, terminal: Terminal
         parsed = parse(arguments)
     except SystemExit as end:
         return int(end.code or 0)
-    if getattr(parsed, "debug", False):  # As by the platform's own switch, what is told is then a message of the protocol's.
+    if parsed.debug:  # As by the platform's own switch, what is told is then a message of the protocol's.
         os.environ["LOG_LEVEL"] = "debug"
     is_for_a_person = parsed.command not in _OF_THE_PROTOCOL
     if is_for_a_person:

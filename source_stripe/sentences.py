@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -64,7 +65,7 @@ INJECTED = (
 
 def to_go_on(files: Iterable[str], into: str) -> str:
     """How to go on from the states in `files`, the newest last, and put what comes behind what is in `into`."""
-    return f"To go on from here: --state {' --state '.join(files)} >> {into}"
+    return f"To go on from here: --state {' --state '.join(map(shlex.quote, files))} >> {shlex.quote(into)}"
 
 
 def kept(has_state: bool, given: Sequence[str], file: str) -> str:
@@ -274,7 +275,7 @@ NO_ACCOUNTS = (
 
 
 def some_accounts(count: int, is_all: bool, tried: Sequence[str]) -> str:
-    how_many = f"{count:,} account{'' if count == 1 else 's'}" if is_all else f"more than {count:,} accounts"
+    how_many = f"{count:,} account{'' if count == 1 else 's'}" if is_all else f"at least {count:,} accounts"
     return f"There {'is' if count == 1 and is_all else 'are'} {how_many} to read. Tried: {', '.join(tried)}."
 
 

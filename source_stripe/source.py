@@ -128,7 +128,7 @@ class YieldingDeclarativeSource(ConcurrentDeclarativeSource):
 
     def discover(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteCatalog:
         """All streams, whatever the key may read."""
-        return AirbyteCatalog(streams=[stream.as_airbyte_stream() for stream in self.streams(config)])
+        return AirbyteCatalog(streams=self.offered(config))
 
     def streams(self, config: Mapping[str, Any]) -> list[AbstractStream]:
         """The streams of the manifest, by name."""

@@ -21,8 +21,8 @@ Item = Page | Shares | Note | AirbyteMessage
 
 
 class Terminal:
-    """A verdict of `check`, the progress of `read`, warnings, and errors in words: in colours on a terminal. Of what is no
-    terminal errors alone are told, each in a plain line.
+    """A verdict of `check`, the progress of `read`, warnings, and errors in words: in colours on a terminal. What is no
+    terminal gets a plain line for each error and, where there is no log (`catalog`, `estimate`), for each warning.
 
     With standard output on the same terminal (`shares_output`), `read` is told of in the end alone: a display that is
     drawn again and again would be torn by the messages. `file` is where standard output goes otherwise, if it is a file.

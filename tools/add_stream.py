@@ -129,12 +129,11 @@ def _run(document: Document, options: argparse.Namespace) -> int:
     facts = facts_of(document, options.path, streams_of(yaml.safe_load(manifest)), options.name or None)
     entry = entry_of(facts)
     text = with_entry(manifest, facts.name, entry)
-    names = [stream.name for stream in streams_of(yaml.safe_load(text))]
-    stream = streams_of(yaml.safe_load(text))[names.index(facts.name)]
-    derivation = Derivation(document, stream)
+    streams = {stream.name: stream for stream in streams_of(yaml.safe_load(text))}
+    derivation = Derivation(document, streams[facts.name])
     written = {root / f"schemas/{facts.name}.json": rendered(derivation.schema()), root / "manifest.yaml": text}
     old = {name: (root / name).read_text(encoding="utf-8") for name in (str(REFERENCES), DOMAINS, COVERAGE)}
-    written[root / REFERENCES] = _with_references(old[str(REFERENCES)], names, facts.name, derivation.references)
+    written[root / REFERENCES] = _with_references(old[str(REFERENCES)], list(streams), facts.name, derivation.references)
     written[root / DOMAINS] = with_domain(old[DOMAINS], facts.domain, facts.name)
     written[root / COVERAGE] = without_row(old[COVERAGE], facts.path)
     if not (file := root / KINDS / f"{facts.object}.json").exists():

@@ -26,10 +26,8 @@ from typing import Any
 import yaml
 
 from tools.document import DerivationError, Document, Node, is_list, name_of, variants_of
-from tools.entries import Stream, streams_of
+from tools.entries import ROOT, Stream, streams_of
 from tools.field_tables import CUT, OMITTED_UNLESS_EXPANDED, SENT_UNASKED, UNDOCUMENTED
-
-ROOT = Path(__file__).resolve().parent.parent
 
 # Which objects the columns of each stream refer to, by the column's path; beside the schemas, which have no place for it.
 REFERENCES = Path("tools/references.json")

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import yaml
 
-from tools.derive_schemas import REFERENCES, ROOT, Schema
+from tools.derive_schemas import REFERENCES, Schema
 from tools.domains import DOMAINS, domain_of
-from tools.entries import Stream, streams_of
+from tools.entries import ROOT, Stream, streams_of
 
 DERIVED = "<!-- Derived by `make papers`: what is changed here is overwritten. -->\n"
 

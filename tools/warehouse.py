@@ -2,7 +2,9 @@
 
 MESSAGES are files of what `read` wrote, in the order in which they were written. DuckDB reads them, and makes of each stream
 that they name a table in `FOLDER/warehouse.duckdb` and a file `FOLDER/warehouse/STREAM.parquet`, both anew. Of the records of one
-primary key that with the greatest cursor is kept, of equal ones the one written last; deleted objects are left out.
+primary key that with the greatest cursor is kept, of equal ones the one written last; it is left out if it says `is_deleted`.
+Of a stream that is read whole each time, what its last complete read did not bring is left out too. Children that are gone
+without a record that says so stay.
 
 A column has the type that the stream's schema declares, or JSON where a value is of another; lists and objects are JSON, as in
 docs/queries. A field that the schema lacks gets a column of the type that its values have.
@@ -27,11 +29,13 @@ SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
 LONGEST_LINE = 256 << 20
 MESSAGES = """
 CREATE TEMP TABLE messages AS
-SELECT type, record.data, coalesce(record.stream, trace.stream_status.stream_descriptor.name) AS stream
+SELECT
+    type, record.data, trace.stream_status.status,
+    coalesce(record.stream, trace.stream_status.stream_descriptor.name) AS stream
 FROM read_json(?, format = 'newline_delimited', ignore_errors = true, maximum_object_size = ?, columns = {
     type: 'VARCHAR',
     record: 'STRUCT(stream VARCHAR, data JSON)',
-    trace: 'STRUCT(stream_status STRUCT(stream_descriptor STRUCT(name VARCHAR)))'
+    trace: 'STRUCT(stream_status STRUCT(status VARCHAR, stream_descriptor STRUCT(name VARCHAR)))'
 })
 """
 STREAMS = """
@@ -50,13 +54,19 @@ GROUP BY field.key ORDER BY field.key
 TABLE = """
 CREATE TABLE {table} AS
 SELECT unnest(json_transform(data, ?)) FROM (
-    SELECT data FROM messages WHERE type = 'RECORD' AND stream = ?
+    SELECT data FROM messages WHERE type = 'RECORD' AND stream = ? AND rowid >= ?
     QUALIFY row_number() OVER (
         PARTITION BY data ->> 'account_id', {key}
         ORDER BY TRY_CAST(data ->> ? AS BIGINT) DESC NULLS LAST, messages.rowid DESC
     ) = 1
 )
 WHERE NOT coalesce(TRY_CAST(data ->> 'is_deleted' AS BOOLEAN), false)
+"""
+# Where the last complete read of a stream begins.
+BEGINNING = """
+SELECT coalesce(max(rowid) FILTER (status = 'STARTED' AND rowid < ended), 0)
+FROM messages, (SELECT max(rowid) AS ended FROM messages WHERE stream = $stream AND status = 'COMPLETE')
+WHERE stream = $stream
 """
 INTEGERS = {"BIGINT", "UBIGINT"}
 # By the type in a schema: the column's, and which of JSON's the values may be of.
@@ -75,7 +85,9 @@ class Warehouse:
         # Every DuckDB from 1.0 on can open it.
         self._connection = duckdb.connect(database, config={"storage_compatibility_version": "v1.0.0"})
         self._connection.execute(MESSAGES, [[str(file) for file in messages], LONGEST_LINE])
-        self._keys = {stream.name: stream.primary_key for stream in streams_of(load_manifest())}
+        known = streams_of(load_manifest())
+        self._keys = {stream.name: stream.primary_key for stream in known}
+        self._read_whole = {stream.name for stream in known if stream.cursor is None}
 
     def unreadable(self) -> int:
         """How many lines are no messages: a read that was killed may leave half a line, which the next read brings again."""
@@ -91,7 +103,8 @@ class Warehouse:
         columns = self._columns(stream)
         cursor = "updated" if "updated" in columns else "created"
         key = ", ".join(f"data ->> {_quoted(part, chr(39))}" for part in self._keys.get(stream, ("id",)))
-        self._connection.execute(TABLE.format(table=_quoted(stream), key=key), [json.dumps(columns), stream, cursor])
+        begin = self._number(BEGINNING, stream=stream) if stream in self._read_whole else 0
+        self._connection.execute(TABLE.format(table=_quoted(stream), key=key), [json.dumps(columns), stream, begin, cursor])
         return self._number(f"SELECT count(*) FROM {_quoted(stream)}")
 
     def export(self, stream: str, file: Path) -> None:
@@ -109,8 +122,8 @@ class Warehouse:
         columns = {field: column_type(kinds, TYPES) for field, kinds in seen.items()}
         return columns | {field: column_type(seen.get(field, set()), types_of(schema)) for field, schema in declared.items()}
 
-    def _number(self, query: str) -> int:
-        (row,) = self._connection.execute(query).fetchall()
+    def _number(self, query: str, **values: str) -> int:
+        (row,) = self._connection.execute(query, values or None).fetchall()
         return int(row[0])
 
 
@@ -140,7 +153,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"there is no {missing[0]}: write what `read` says into it")
     database, tables = given.into / "warehouse.duckdb", given.into / "warehouse"
     # What is there stays until the new one is whole.
-    new = given.into / "new"
+    new = given.into / ".warehouse.new"
     shutil.rmtree(new, ignore_errors=True)
     (new / "warehouse").mkdir(parents=True)
     warehouse = Warehouse(new / "warehouse.duckdb", given.messages)

@@ -48,6 +48,11 @@ def test_the_version_is_the_same_everywhere() -> None:
     }
 
 
+def test_the_commands_that_load_an_image_name_its_version() -> None:
+    tags = re.findall(r"source-stripe:(\d\S*)|Docker image tag \| `([^`]+)`", (ROOT / "docs" / "airbyte.md").read_text())
+    assert [one or other for one, other in tags] == [DATA["dockerImageTag"]] * 4
+
+
 def test_the_image_is_named_as_the_metadata_says() -> None:
     assert f"io.airbyte.name={DATA['dockerRepository']} " in DOCKERFILE
 

@@ -58,6 +58,35 @@ def test_a_row_is_kept_of_each_primary_key(tables: Read) -> None:
     assert tables("SELECT parent, updated FROM discounts ORDER BY parent", *lines) == [("in_1", 2), ("in_2", 1)]
 
 
+def status(stream: str, is_now: str) -> str:
+    about = {"stream_descriptor": {"name": stream}, "status": is_now}
+    return json.dumps({"type": "TRACE", "trace": {"type": "STREAM_STATUS", "stream_status": about, "emitted_at": 1}})
+
+
+def read_of(stream: str, ids: str, end: str) -> list[str]:
+    return [status(stream, "STARTED"), *(record(stream, id=id, created=1) for id in ids), status(stream, end)]
+
+
+@pytest.mark.parametrize(
+    ("reads", "kept"),
+    [
+        ([("ab", "COMPLETE"), ("b", "COMPLETE")], "b"),
+        ([("ab", "COMPLETE"), ("c", "INCOMPLETE")], "abc"),
+        ([("a", "COMPLETE"), ("b", "INCOMPLETE"), ("c", "COMPLETE")], "c"),
+        ([("a", "INCOMPLETE"), ("b", "INCOMPLETE")], "ab"),
+        ([("a", "COMPLETE"), ("", "COMPLETE")], ""),
+    ],
+)
+def test_a_list_that_is_read_whole_is_as_its_last_complete_read(tables: Read, reads: list[tuple[str, str]], kept: str) -> None:
+    lines = [line for ids, end in reads for line in read_of("tax_codes", ids, end)]
+    assert tables("SELECT id FROM tax_codes ORDER BY id", *lines) == [(id,) for id in kept]
+
+
+def test_of_others_all_reads_count(tables: Read) -> None:
+    lines = [*read_of("coupons", "a", "COMPLETE"), *read_of("coupons", "b", "COMPLETE")]
+    assert tables("SELECT id FROM coupons ORDER BY id", *lines) == [("a",), ("b",)]
+
+
 def test_deleted_objects_are_left_out(tables: Read) -> None:
     lines = customer(), customer(updated=6, is_deleted=True), customer(id="cus_2", is_deleted=False)
     assert tables("SELECT id FROM customers", *lines) == [("cus_2",)]

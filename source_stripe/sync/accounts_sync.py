@@ -125,11 +125,12 @@ async def ids_of(
         endpoint = endpoint_of("account")
         own = (await account.get(endpoint.snapshot_request(), endpoint.snapshot)).rows[0].id
     if not ids:
-        ids = [own] if own else []
+        ids = [own] if own and choice.takes(own) else []
         async for id in connected(account, endpoint_of("accounts")):
             if len(ids) >= most:
                 break
-            ids.append(id)
+            if choice.takes(id):
+                ids.append(id)
     return [id for id in dict.fromkeys(ids) if choice.takes(id)], own
 
 
