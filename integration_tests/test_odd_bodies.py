@@ -62,6 +62,20 @@ def test_a_broken_text_inside_an_event_stops_nobody(account: Account, reader: Re
     assert [row["name"] for row in second.of("customers")] == ["Renamed"]
 
 
+def test_of_many_events_with_a_broken_text_ten_are_named(
+    account: Account, reader: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = customers(account, 14)
+    first = reader.sync(streams=["customers"])
+    for id in ids:
+        account.update("customer", id, {"name": "Renamed"})
+    for event in account.objects("event")[: len(ids)]:
+        account.odd("event", event["id"], {"data.object.name": HALF_AN_EMOJI})
+    second = reader.sync(first, ["customers"])
+    assert sorted(second.ids("customers")) == sorted(ids)
+    assert caplog.text.count("has a text that was broken") == 10
+
+
 # ---------------------------------------------------------------------- times
 
 

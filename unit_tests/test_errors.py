@@ -52,8 +52,12 @@ def test_stripes_words_come_with_what_finds_the_request() -> None:
     assert str(StripeError("the connection broke")) == "the connection broke"
 
 
+NESTED = b'{"x": ' * 5_000 + b"1" + b"}" * 5_000
+
+
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>nginx</html>", b'{"error": "unauthorized"}', b'{"error": {"message": 7}}', b"[]", b"\xff\xfe", b"null"]
+    "body",
+    [b"", b"<html>nginx</html>", b'{"error": "unauthorized"}', b'{"error": {"message": 7}}', b"[]", b"\xff\xfe", b"null", NESTED],
 )
 def test_an_error_is_one_whatever_its_body_is(body: bytes) -> None:
     assert str(error_of(502, {}, body)) == "Stripe answered 502 without a message (HTTP 502)"

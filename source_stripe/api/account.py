@@ -63,12 +63,6 @@ class Watcher(Protocol):
         """It answers again."""
 
 
-class Clock(Protocol):
-    """This machine's time of day, in epoch seconds."""
-
-    def __call__(self) -> float: ...
-
-
 @dataclass(slots=True)
 class TimedTrip:
     """Tells a pace when a request has gone out, and when it is answered; and the trip that another pace follows, if any."""
@@ -93,7 +87,7 @@ class Account:
 
     A request waits until the pace allows it. Where an endpoint's pace would allow one and none waits, its list is asked to be
     split. The endpoint with most to go is served first, so that all end together: the limit of one endpoint is lower than
-    that of the account.
+    that of the account. `now` tells this machine's time of day, in epoch seconds.
 
     An answer waits, packed, for `room`: until who takes it can take what it holds. So many accounts as are read `side_by_side`
     share the memory for that. Everything happens on one event loop.
@@ -105,7 +99,7 @@ class Account:
         pace: Pace,
         pauses: Pauses,
         workers: int,
-        now: Clock,
+        now: Callable[[], float],
         room: Callable[[], Awaitable[None]] | None = None,
         watcher: Watcher | None = None,
         side_by_side: int = 1,

@@ -89,7 +89,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> StripeErro
     """The error that an answer other than 200 stands for; it never fails, whatever the body is."""
     try:
         error = msgspec.json.decode(body, type=_Body).error
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):  # The latter: it is nested too deeply.
         error = _Error()
     limited = headers.get("Stripe-Rate-Limited-Reason", "") if status == 429 else ""
     if (status == 429 or error.code == "rate_limit") and not limited and error.code != "lock_timeout":

@@ -36,7 +36,7 @@ class Key:
         self.requests = 0
         self._connections, self.workers = connections, workers
         self._waiting: dict[str, list[_Turn]] = {}
-        """By the endpoint who waits: how many requests its account has made, and when it came."""
+        """By the endpoint, a heap of who waits: how many requests its account has made, when it came, and its turn."""
         self._numbers = itertools.count()
         self._under_way = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -50,8 +50,8 @@ class Key:
         self._connections.close()
 
     async def turn(self, endpoint: str, asked: int) -> Departure:
-        """Wait until a request may go to `endpoint`, from an account that has `asked` so often before; `is_over` gives the
-        place back."""
+        """Wait until a request may go to `endpoint`, from an account that has `asked` so often before; `give_back` frees
+        the place."""
         turn: asyncio.Future[Departure] = asyncio.get_running_loop().create_future()
         heappush(self._waiting.setdefault(endpoint, []), (asked, next(self._numbers), turn))
         self._dispatch()
@@ -59,11 +59,11 @@ class Key:
             return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.is_over()
+                self.give_back()
             raise
 
-    def is_over(self) -> None:
-        """A request that had its turn has been answered, or never will be."""
+    def give_back(self) -> None:
+        """Free the place of a request that had its turn: it has been answered, or never will be."""
         self._under_way -= 1
         self._dispatch()
 
@@ -119,7 +119,7 @@ class AccountSender:
                 self._key.pace.fall(request.endpoint, error.limited, loop.time())
             raise
         finally:
-            self._key.is_over()
+            self._key.give_back()
 
     def close(self) -> None:
         """The connections are the key's, and stay open."""

@@ -10,7 +10,7 @@ _WINDOW = 1.004
 # How long a request is taken to be under way to Stripe at most, until its answer tells: requests that were sent apart but
 # arrive together must stay within the limit too.
 _LONGEST_WAY = 0.045
-# So many answers tell how long they usually take, and how unlike long.
+# So many answers tell how much longer than the fastest they usually take.
 _MEMORY = 20
 # After a 429 the pace falls by a quarter, and climbs back by a twentieth of the limit each second: it settles where others
 # who use the account leave room, and one 429 too many costs little.
@@ -85,8 +85,8 @@ class _Limit:
     def way(self, took: float) -> float:
         """How long a request can have been under way to Stripe that was answered after `took` seconds.
 
-        No answer takes less than the fastest, so it had come by so much before its answer began. Where answers take unlike
-        long, that says little of the way.
+        No answer takes less than the fastest, so it had come by so much before its answer began. Where answers differ much
+        in how long they take, that says little of the way.
         """
         self._answers += 1
         self.fastest = min(self.fastest, took)

@@ -71,7 +71,8 @@ class AccountReading:
                 group.create_task(self._end(stream, own))
 
     async def _run(self, reading: Reading) -> None:
-        """Read to the end. What makes a reading fail is nobody else's; nor is it its parent's what makes children fail."""
+        """Read to the end. An error fails the streams of this reading and no others. Where the key may not read children, their
+        parent is read again without them."""
         error = await _error_of(reading)
         if error is not None and (rest := without_refused(reading, error, self._endpoint_of)) is not None:
             for outlet in reading.outlets:

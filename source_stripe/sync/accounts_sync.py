@@ -5,6 +5,7 @@ import math
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from source_stripe.api.account import Account, Sender, Watcher
@@ -14,8 +15,9 @@ from source_stripe.sync.account_reading import AccountReading, Selected
 from source_stripe.sync.accounts_state import Accounts, AccountsState, digest_of
 from source_stripe.sync.clock import Clock
 from source_stripe.sync.endpoint import Endpoint
-from source_stripe.sync.listed import pages_of
-from source_stripe.sync.output import Failed, Item, Note, Output, Page, Shares, Sink, State, Status
+from source_stripe.sync.output import MOST_NOTES, Failed, Item, Note, Output, Page, Shares, Sink, State, Status
+from source_stripe.sync.paging import pages
+from source_stripe.sync.progress import SECONDS_BETWEEN_LINES
 from source_stripe.sync.quiet import QuietAccounts, Witness
 from source_stripe.sync.state import RETENTION, BrokenState, StreamState
 from source_stripe.sync.stream import NO_CURSOR
@@ -23,13 +25,10 @@ from source_stripe.sync.sync import MOST_SILENCE, SECONDS_BETWEEN_LIMITED, items
 
 ROOM = 64
 """So many accounts are read side by side, at most half of them in full."""
-_MOST_NOTES = 10
-"""So often a note of one kind is put out for a stream."""
 _STATES_IN_A_TURN = 100
 """A state of many accounts is large: it comes so many times less often than that of one."""
 _BYTES_A_SECOND = 50_000
-"""States take no more of the output than so much."""
-_SECONDS_BETWEEN_LINES = 30.0
+"""States take no more of the output than so much, save that one breaks a long silence."""
 _LONGEST_QUIET = RETENTION - 86_400
 """Of an account that was not followed for longer, what is asked depends on when."""
 _UNSAID = ("begins", "complete")
@@ -94,14 +93,14 @@ class _Stream:
     def state(self) -> AccountsState | None:
         return self.selected.state
 
-    def is_quiet(self, number: int, now: int) -> None:
+    def pass_over(self, number: int, now: int) -> None:
         """Nothing has happened in the account of that number."""
         assert self.state is not None
         self.state.follow(number, now)
-        self.is_complete(number)
+        self.complete(number)
         self.tried += 1
 
-    def is_complete(self, number: int) -> None:
+    def complete(self, number: int) -> None:
         """All of the account of that number is read."""
         self.failed_in_a_row = 0
         self.has_news = True
@@ -136,11 +135,7 @@ async def ids_of(
 
 async def connected(account: Account, endpoint: Endpoint) -> AsyncIterator[str]:
     """The ids of the connected accounts, newest first, a hundred a request."""
-
-    async def ready() -> None:
-        """Ids take no room."""
-
-    async for page, _ in pages_of(account, endpoint, ready):
+    async for page in pages(account, endpoint, partial(endpoint.list_request, None, None)):
         for row in page.rows:
             yield row.id
 
@@ -244,7 +239,7 @@ class AccountsSync:
         try:
             if place and (now := await self._quiet.followed_to(place, account, witness)) is not None:
                 for stream in streams:
-                    stream.is_quiet(number, now)
+                    stream.pass_over(number, now)
             elif await self._read_streams(number, streams, account) and place:
                 self._quiet.learn(place, witness)
         finally:
@@ -294,13 +289,13 @@ class AccountsSync:
         match item:
             case Page():
                 self._put_page(self._streams[item.stream], item)
-            case State() if item.blob is not NO_CURSOR:
+            case State() if item.blob is not NO_CURSOR:  # Also of a stream with a cursor, if its product is not enabled.
                 stream = self._streams[item.stream]
                 assert stream.state is not None
                 stream.state.learn(number, item.blob)
                 stream.has_news, self._stripe_now = True, now
             case Status(status="complete"):
-                self._streams[item.stream].is_complete(number)
+                self._streams[item.stream].complete(number)
             case Failed():
                 self._failed(self._streams[item.stream], number, item, now)
             case Note() if item.name not in _UNSAID:
@@ -314,7 +309,7 @@ class AccountsSync:
 
     def _put_note(self, note: Note) -> None:
         self._notes[note.name, note.stream] += 1
-        if self._notes[note.name, note.stream] <= _MOST_NOTES:
+        if self._notes[note.name, note.stream] <= MOST_NOTES:
             self._output.put(note)
 
     def _failed(self, stream: _Stream, number: int, failed: Failed, now: int) -> None:
@@ -357,7 +352,8 @@ class AccountsSync:
         """Put out states that have changed, and one once more after a long silence."""
         while True:
             written = sum(map(self._put_state, self._streams.values()))
-            await asyncio.sleep(max(_STATES_IN_A_TURN * self._clock.seconds_between_states, written / _BYTES_A_SECOND))
+            pause = max(_STATES_IN_A_TURN * self._clock.seconds_between_states, written / _BYTES_A_SECOND)
+            await asyncio.sleep(min(pause, MOST_SILENCE))
             first = next((stream for stream in self._streams.values() if stream.state is not None), None)
             if first is not None and self._output.silence() >= MOST_SILENCE:
                 first.has_news = True
@@ -374,14 +370,14 @@ class AccountsSync:
     async def _tell_progress(self) -> None:
         while True:
             last, done = self._key.requests, self._done
-            for _ in range(int(_SECONDS_BETWEEN_LINES)):
+            for _ in range(int(SECONDS_BETWEEN_LINES)):
                 await asyncio.sleep(1.0)
                 if self._watched:
                     share = self._done / max(1, len(self._accounts))
                     self._output.put(Shares(dict.fromkeys(self._streams, share)))
-            values = {"done": self._done, "count": len(self._accounts), "pace": (self._done - done) / _SECONDS_BETWEEN_LINES}
+            values = {"done": self._done, "count": len(self._accounts), "pace": (self._done - done) / SECONDS_BETWEEN_LINES}
             self._output.put(Note("accounts_progress", values=values))
-            self._output.put(Note("request_rate", values={"rate": (self._key.requests - last) / _SECONDS_BETWEEN_LINES}))
+            self._output.put(Note("request_rate", values={"rate": (self._key.requests - last) / SECONDS_BETWEEN_LINES}))
 
     def _report(self) -> None:
         seconds = asyncio.get_running_loop().time() - self._began
@@ -410,11 +406,11 @@ class _AccountSink(Sink):
     """Where the items of one account go."""
 
     def __init__(self, sync: AccountsSync, number: int, account: Account) -> None:
-        self._sync, self._number, self._account, self._room = sync, number, account, sync.room
+        self._sync, self._number, self._account = sync, number, account
         self.is_quiet = True
 
     async def room(self) -> None:
-        await self._room()
+        await self._sync.room()
 
     def put(self, item: Item) -> None:
         self.is_quiet = self.is_quiet and not isinstance(item, Page | Failed)

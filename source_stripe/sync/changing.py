@@ -42,13 +42,7 @@ class ChangingReading(Reading):
         """Of new objects, where no event tells of them."""
         self._is_first = state.followed is None
         self._events: EventPass
-        self._rereads = asyncio.Semaphore(_MOST_REREADS)
-
-    def of(self, endpoint: Endpoint, outlets: Sequence[Outlet]) -> Reading:
-        other = super().of(endpoint, outlets)
-        assert isinstance(other, ChangingReading)
-        other._rereads = asyncio.Semaphore(_MOST_REREADS)
-        return other
+        self._rereads: asyncio.Semaphore
 
     def close(self) -> None:
         self.index.close()
@@ -60,7 +54,8 @@ class ChangingReading(Reading):
         events.listen(self.index, since)
 
     async def run(self) -> None:
-        # Another attempt, for some of the outlets, begins with nothing shown.
+        # Another attempt, for some of the outlets, begins with nothing shown, and with no place kept by what was called off.
+        self._rereads = asyncio.Semaphore(_MOST_REREADS)
         self.overlap = Overlap(self.state.listed)
         self.index.forget_shown()
         told = await self._events.told(self.index, can_do_without=self._is_first)
@@ -121,6 +116,7 @@ class ChangingReading(Reading):
     async def read_history(self, open_top: bool, floor: int) -> None:
         """Read what is unread; no record's `updated` is less than `floor`."""
         if self.state.unread or open_top:
+            # Nothing is unread where `start` lies in the future: its top is still open.
             ranges: list[tuple[int, int | None]] = [*(self.state.unread or [(self.state.start, self.state.start)])]
             self.list_read = ChangedTaker(self, floor).list_read(ranges, open_top)
             await self.list_read.run()

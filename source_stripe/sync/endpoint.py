@@ -43,7 +43,8 @@ _LOOKED_AT_CLOSELY = 2000
 """So many objects are looked through for fields that are not declared, and afterwards one in each page."""
 
 _decode_list = msgspec.json.Decoder(_List).decode
-_decode_object = msgspec.json.Decoder(_Object).decode
+decode_object = msgspec.json.Decoder(_Object).decode
+"""As far as it is needed, a single object or an item of a nested list; raises a `ValidationError` if it has no id."""
 _decode_reference = msgspec.json.Decoder(str | _Reference).decode
 
 
@@ -280,7 +281,7 @@ class Endpoint:
         return Listed(rows, raws, has_more, mended, answer.date)
 
     def page_after(self, after: str | None, answer: Answer) -> Listed:
-        """The same, of the page after an object: it must get on."""
+        """The same, of the page after the object `after`, None for the first: it must get on."""
         listed = self.listed(answer)
         if listed.has_more and not listed.rows:
             raise answer.unreadable("a page without objects says that there are more")
@@ -316,7 +317,7 @@ class Endpoint:
         """The object that `answer` holds as a list of one; of none for the stub of a deleted one."""
         body, is_mended = _minified(answer)
         try:
-            if _decode_object(body).deleted:
+            if decode_object(body).deleted:
                 return Listed([], [], False)
         except msgspec.ValidationError:
             pass  # Without an id, or with a `deleted` that is no truth value: no stub.
@@ -354,7 +355,10 @@ class Endpoint:
         """The items of a nested page; a row holds the id alone."""
         body, is_mended = _minified(answer)
         raws, has_more = _items(body, answer, self.paging.size)
-        rows = [shown_item(raw, answer) for raw in raws]
+        try:
+            rows = [decode_object(raw) for raw in raws]
+        except msgspec.ValidationError:
+            raise answer.odd("a nested list holds something without an id") from None
         return Listed(rows, raws, has_more, [row.id for row in rows] if is_mended else ())
 
 
@@ -362,7 +366,7 @@ def is_empty_list(answer: Answer) -> bool:
     """Whether the answer is a list that says that it has nothing."""
     try:
         whole = _decode_list(answer.body)
-    except (msgspec.MsgspecError, StripeError):
+    except (msgspec.MsgspecError, StripeError, RecursionError):
         return False
     return not whole.data and not whole.has_more
 
@@ -370,14 +374,6 @@ def is_empty_list(answer: Answer) -> bool:
 def is_time(created: int) -> bool:
     """Whether a number can be a time in epoch seconds; 0 stands for none."""
     return 0 < created < END_OF_TIME
-
-
-def shown_item(raw: Raw, answer: Answer | None = None) -> _Object:
-    """An item of a nested list, as far as it is needed."""
-    try:
-        return _decode_object(raw)
-    except msgspec.ValidationError:
-        raise (answer or Answer(b"")).odd("a nested list holds something without an id") from None
 
 
 def _minified(answer: Answer) -> tuple[bytes, bool]:

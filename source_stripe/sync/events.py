@@ -14,14 +14,15 @@ from source_stripe.sync.changes import ChangeIndex, EventDecoder, object_of
 from source_stripe.sync.endpoint import Endpoint, is_time
 from source_stripe.sync.listing import ListRead, PageTaker, fill_times, top_of
 from source_stripe.sync.outlet import Rest
-from source_stripe.sync.output import Note, Sink
+from source_stripe.sync.output import MOST_NOTES, Note, Sink
 from source_stripe.sync.parts import Part
 from source_stripe.sync.pieces import NoRoomError
 from source_stripe.sync.state import OVERLAP
 
 _MOST_TYPES = 20
 """Stripe filters by at most twenty types: https://docs.stripe.com/api/events/list."""
-# Everything waits for the events, and each page of them may lead to a hundred requests: some more to have them soon are few.
+# What changes waits for the events, and a page of them may lead to a hundred requests: a tenth more pages, to have them sooner,
+# adds little to these.
 _SPARE = 0.1
 
 
@@ -69,6 +70,7 @@ class EventPass(PageTaker):
         self._taker: PageTaker | None = None
         self._taker_since = 0
         self._told = Told(0)
+        self._mended = 0
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # ------------------------------------------------------------------ for streams
@@ -171,7 +173,9 @@ class EventPass(PageTaker):
         self._told.aged_out_at = max(at, self._told.aged_out_at)
 
     def mended(self, id: str) -> None:
-        self._output.put(Note("mended", self._endpoint.name, {"id": id}))
+        self._mended += 1
+        if self._mended <= MOST_NOTES:
+            self._output.put(Note("mended", self._endpoint.name, {"id": id}))
 
     # ------------------------------------------------------------------ single events
 

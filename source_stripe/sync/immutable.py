@@ -21,7 +21,6 @@ class ImmutableReading(Reading):
     def __init__(self, context: Context, endpoint: Endpoint, state: StreamState, outlets: Sequence[Outlet]) -> None:
         super().__init__(context, endpoint, state, outlets)
         self._taker = _NewTaker(self)
-        self._events: EventPass | None = None
         self._ranges: list[tuple[int, int | None]] = [(state.start, None)]
         self.settling: asyncio.TaskGroup
         if state.is_foreign and endpoint.settles:
@@ -36,13 +35,12 @@ class ImmutableReading(Reading):
         is_one_range = self.state.followed is not None and len(self._ranges) == 1
         if self.endpoint.object == "event" and is_one_range and events.reads_on:
             events.share(self._taker, self._taker.since)
-            self._taker.is_shared = True
-            self._events = events
+            self._taker.events = events
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as self.settling:
-            if self._events is not None:
-                await self._events.over()
+            if self._taker.events is not None:
+                await self._taker.events.over()
             else:
                 self.list_read = self._taker.list_read(self._ranges, open_top=True)
                 await self.list_read.run()
@@ -56,8 +54,9 @@ class _NewTaker(HistoryTaker):
     def __init__(self, reading: ImmutableReading) -> None:
         super().__init__(reading)
         self.reading: ImmutableReading = reading
-        self.since = 0
-        self.is_shared = False
+        self.since = reading.state.start
+        self.events: EventPass | None = None
+        """The pass that hands on its pages, if others need them too: there is no list of its own then."""
         self.refusal: BrokenState | None = None
         self._overlap = Overlap(reading.state.handled)
 
@@ -66,12 +65,12 @@ class _NewTaker(HistoryTaker):
         try:
             reading.refuse_the_future(hi)
         except BrokenState as error:
-            if not self.is_shared:
+            if self.events is None:
                 raise
             self.refusal = error  # Others, too, read the events.
             return
         due = [(due, range_) for due, range_ in state.pending.items() if due <= hi and reading.endpoint.settles]
-        state.extend_to(max(state.start, self.since), hi)
+        state.extend_to(self.since, hi)
         for each, range_ in due:
             reading.settling.create_task(_SettledTaker(reading, each, range_).run())
 
@@ -82,8 +81,8 @@ class _NewTaker(HistoryTaker):
         if rows:
             state.saw(rows[0].created)
         pairs = list(zip(rows, raws, strict=True))
-        if self.is_shared:  # The events may be read from further back.
-            pairs = [(row, raw) for row, raw in pairs if row.created >= max(state.start, self.since)]
+        if self.events is not None:  # They may be read from further back.
+            pairs = [(row, raw) for row, raw in pairs if row.created >= self.since]
         if reading.endpoint.settles:
             for due, created in _pending_of(rows):
                 state.remember_pending(due, created)

@@ -70,10 +70,7 @@ class ListedReading(ChangingReading):
                 row.created = row.created if is_time(row.created) else state.start
             for id in page.mended:
                 self.mended(id)
-            objects = self.objects(page.pairs, changes)
-            for each in objects:
-                each.updated = max(each.updated, least)
-            if (rest := self.emit(objects)) is not None:
+            if (rest := self.emit(self.objects(page.pairs, changes, least))) is not None:
                 await rest()
             state.list_read_to(place)
             self.checkpoint()

@@ -135,7 +135,7 @@ class ListRead:
 
     def split(self) -> asyncio.Task[None] | None:
         """A task that reads a part cut off another; None when that would help little or cost too much."""
-        is_ending = self._task is None or self._task.cancelling() > 0
+        is_ending = self._task is None or self._task.cancelling() > 0  # A task group that ends takes no more tasks.
         if is_ending or self._waiting or (part := self._parts.cut()) is None:
             return None
         return self._group.create_task(self._read(part))
@@ -208,12 +208,10 @@ class ListRead:
 
     def _checked(self, part: Part, place: _Place, lo: int, answer: Answer) -> Listed:
         """The page of what was created from `lo` on, unless it would make the reading go round in circles or end early."""
-        listed = self._endpoint.listed(answer)
-        if listed.has_more and not listed.rows:
-            raise answer.unreadable("a page without objects says that there are more")
+        listed = self._endpoint.page_after(place.after, answer)
         times = [row.created for row in listed.rows if is_time(row.created) and row.created >= lo]
         comes_earlier = len(times) > 1 and part.at is not None and min(times) > part.at  # One alone is an odd time.
-        if place.after is not None and (comes_earlier or any(row.id == place.after for row in listed.rows)):
+        if place.after is not None and comes_earlier:
             raise answer.unreadable("a page came twice")
         if len(times) < len(listed.rows):
             # Also one that tells a time before all that was asked for.

@@ -105,7 +105,7 @@ class WholeOutlet(Outlet):
 
     def put(self, objects: Sequence[Object]) -> Rest | None:
         writer = self.stream.writer
-        if len(objects) == 1 and objects[0].lists:
+        if len(objects) == 1 and objects[0].lists:  # An object whose lists were read comes alone.
             lists = objects[0].lists
             is_large = any(pieces.is_large for pieces in lists.values())
             held = len(objects[0].raw) + sum(pieces.held for pieces in lists.values()) if is_large else 0

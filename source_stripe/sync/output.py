@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol
 from source_stripe.sync.page import Page
 
 _MOST_BYTES = 8 << 20
+MOST_NOTES = 10
+"""So often a note of one kind is put out for a stream."""
 
 
 @dataclass(frozen=True, slots=True)

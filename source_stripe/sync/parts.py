@@ -9,11 +9,12 @@ _FEWEST_PAGES_TO_SPLIT = 3
 SPARE = 0.025
 """Of the pages that a list takes at the least, how many more requests may be spent: the contract allows 3 %."""
 _SPARE_AT_FIRST = 0.25
-# What was read is certain: by that nearly all of the 3 % may be spent.
+# The pages that were read are no estimate: nearly all of the 3 % of them may be spent.
 _NEARLY_ALL = 0.029 / SPARE
-# Of the pages below, where nothing was read yet, so many are counted on at most; and those between two places that were
-# read at most as so many times the pages read.
+# How many pages lie below the oldest one read is a guess. No more of them than this count when requests are spent.
 _MOST_GUESSED = 13
+# How many lie between two pages that were read is an estimate. With those that were read, they count as no more than so many
+# times these.
 _MOST_FAITH = 8
 # Fewer pages than these tell nothing of how many are to come.
 _FEW_PAGES = 16

@@ -8,7 +8,7 @@ from source_stripe.sync.output import Note, Output, Shares
 from source_stripe.sync.reading import Reading
 from source_stripe.sync.stream import Stream
 
-_SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BETWEEN_LINES = 30.0
 _SECONDS_BETWEEN_LOOKS = 0.25
 
 
@@ -30,15 +30,15 @@ class Progress:
     async def run(self) -> None:
         """Report for as long as the sync lasts."""
         while True:
-            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS if self._watched else _SECONDS_BETWEEN_LINES)
+            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS if self._watched else SECONDS_BETWEEN_LINES)
             shares = {name: share for name, reading in self._readings.items() if (share := reading.share(name)) is not None}
             self._output.put(Shares(shares))
-            if asyncio.get_running_loop().time() - self._last >= _SECONDS_BETWEEN_LINES - 0.01:
+            if asyncio.get_running_loop().time() - self._last >= SECONDS_BETWEEN_LINES - 0.01:  # A timer may be a little early.
                 self._report_streams()
 
     def _report_streams(self) -> None:
         now = asyncio.get_running_loop().time()
-        seconds = max(now - self._last, 0.001)
+        seconds = now - self._last
         for stream in self._streams:
             pace = (stream.records - self._last_records.get(stream.name, 0)) / seconds
             if pace or stream.is_open:

@@ -63,7 +63,7 @@ class Reading(ABC):
         return other
 
     def _note_undeclared(self) -> None:
-        """What is seen besides the schema is noted for the stream of the objects; that of children, their outlets do."""
+        """Note undeclared fields of the objects for the stream of the objects. Those of children, the children's outlets note."""
         for outlet in self.outlets:
             if outlet.stream.name == self.endpoint.name:
                 self.endpoint.undeclared = outlet.stream.endpoint.undeclared

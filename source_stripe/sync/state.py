@@ -188,10 +188,15 @@ class StreamState:
 
     def remember_listed(self, seen: Mapping[int, Collection[str]]) -> None:
         """All new objects are out, by the second those of `seen`; what the next sync will not see again is forgotten."""
-        self.listed = Handled()
+        self.listed = self._to_see_again(seen)
+
+    def _to_see_again(self, seen: Mapping[int, Collection[str]]) -> Handled:
+        """By the second those of `seen` that the next sync will see again. The newest come first: few are remembered by id."""
+        handled = Handled()
         for second, ids in sorted(seen.items(), reverse=True):
             if second >= self.window_start():
-                self.listed.learn(second, ids)
+                handled.learn(second, ids)
+        return handled
 
     def range_read(self, lo: int, hi: int) -> None:
         """All that was created from `lo` to `hi` is out."""
@@ -212,9 +217,7 @@ class StreamState:
         """What the events tell up to `at` is out; `handled` are, by the second, those that may be seen again."""
         self.followed = max(at, self.followed or 0)
         self.saw(newest)
-        self.handled = Handled()
-        for second, ids in sorted(handled.items(), reverse=True):
-            self.remember(second, ids)
+        self.handled = self._to_see_again(handled)
         self._end_full_read()
 
     def _end_full_read(self) -> None:
@@ -232,7 +235,7 @@ class StreamState:
         return bool(self.unread) or self.place is not None
 
     def has_gap(self, now: float) -> bool:
-        """Whether events that were not followed have left Stripe's 30 days. A full read has those from its start on to go."""
+        """Whether events that were not followed have left Stripe's 30 days. A full read needs only those since it began."""
         assert self.followed is not None
         since = self.followed if self.floor is None else self.floor + RETENTION
         return since < now - RETENTION + _MARGIN

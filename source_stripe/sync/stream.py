@@ -5,12 +5,10 @@ from copy import deepcopy
 from typing import Any
 
 from source_stripe.sync.endpoint import Endpoint
-from source_stripe.sync.output import Note, Sink, State, Status
+from source_stripe.sync.output import MOST_NOTES, Note, Sink, State, Status
 from source_stripe.sync.page import Page
 from source_stripe.sync.state import StreamState
 
-_MOST_NOTES = 10
-"""So many objects with a broken text are named."""
 NO_CURSOR = {"__ab_no_cursor_state_message": True}
 """The state of a stream that is read whole each time, as Airbyte writes it."""
 
@@ -55,7 +53,7 @@ class Stream:
 
     def mended(self, id: str) -> None:
         self._mended += 1
-        if self._mended <= _MOST_NOTES:
+        if self._mended <= MOST_NOTES:
             self.note("mended", id=id)
 
     # ------------------------------------------------------------------ state

@@ -114,7 +114,7 @@ def items_of(read_into: Callable[[Output], Coroutine[Any, Any, None]], clock: Cl
             yield item
     finally:
         _call_off(loop)
-        if thread is not threading.current_thread():  # By which what nobody holds any more may be thrown away.
+        if thread is not threading.current_thread():  # It may be: garbage collection there can close this generator.
             thread.join(_TIME_TO_END)  # A request whose answer does not come is left behind.
     if defects:
         raise defects[0]
@@ -126,7 +126,7 @@ def _run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, None], outpu
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.run(main)
     except asyncio.CancelledError:
-        defects.append(RuntimeError("The sync was called off"))  # By who does not read any more, if it is right.
+        defects.append(RuntimeError("The sync was called off"))  # A reader that stopped does not see this.
     except BaseExceptionGroup as group:
         defects.append(first_of(group))
     except BaseException as error:
