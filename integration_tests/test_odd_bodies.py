@@ -142,6 +142,16 @@ def test_a_pending_transaction_that_tells_no_day_arrives_when_it_is_available(
 # ---------------------------------------------------------------------- lists inside objects
 
 
+@pytest.mark.parametrize("deleted", ['"yes"', "7", "null", HALF_AN_EMOJI])
+def test_an_item_of_a_nested_list_may_say_anything_of_its_deletion(account: Account, reader: Reader, deleted: str) -> None:
+    account.create("invoice", {"id": "in_1", "lines": 14})
+    lines = account.find("in_1")["lines"]["data"]  # type: ignore[index]
+    for line in (lines[2], lines[12]):  # One that is shown, and one that has to be asked for.
+        account.odd("line_item", line["id"], {"deleted": deleted})
+    result = reader.sync(streams=["invoices"])
+    assert (result.errors, [len(row["lines"]["data"]) for row in result.of("invoices")]) == ({}, [14])
+
+
 @pytest.mark.parametrize("lines", ["[]", "null", '"none"', None])
 def test_a_nested_list_that_is_none_stays_as_it_is(account: Account, reader: Reader, lines: str | None) -> None:
     ids = [account.create("invoice", at=NOW - DAY - number)["id"] for number in range(3)]

@@ -29,6 +29,10 @@ class _Object(msgspec.Struct):
     deleted: bool = False
 
 
+class _Item(msgspec.Struct):
+    id: Id
+
+
 class _Reference(msgspec.Struct):
     id: str
 
@@ -43,8 +47,9 @@ _LOOKED_AT_CLOSELY = 2000
 """So many objects are looked through for fields that are not declared, and afterwards one in each page."""
 
 _decode_list = msgspec.json.Decoder(_List).decode
-decode_object = msgspec.json.Decoder(_Object).decode
-"""As far as it is needed, a single object or an item of a nested list; raises a `ValidationError` if it has no id."""
+_decode_object = msgspec.json.Decoder(_Object).decode
+decode_item = msgspec.json.Decoder(_Item).decode
+"""An item of a nested list, as far as it is needed; raises a `ValidationError` if it has no id."""
 _decode_reference = msgspec.json.Decoder(str | _Reference).decode
 
 
@@ -317,7 +322,7 @@ class Endpoint:
         """The object that `answer` holds as a list of one; of none for the stub of a deleted one."""
         body, is_mended = _minified(answer)
         try:
-            if decode_object(body).deleted:
+            if _decode_object(body).deleted:
                 return Listed([], [], False)
         except msgspec.ValidationError:
             pass  # Without an id, or with a `deleted` that is no truth value: no stub.
@@ -356,7 +361,7 @@ class Endpoint:
         body, is_mended = _minified(answer)
         raws, has_more = _items(body, answer, self.paging.size)
         try:
-            rows = [decode_object(raw) for raw in raws]
+            rows = [decode_item(raw) for raw in raws]
         except msgspec.ValidationError:
             raise answer.odd("a nested list holds something without an id") from None
         return Listed(rows, raws, has_more, [row.id for row in rows] if is_mended else ())

@@ -9,7 +9,7 @@ from msgspec import Raw
 from source_stripe.api.account import Account
 from source_stripe.api.errors import StripeError
 from source_stripe.api.request import Answer
-from source_stripe.sync.endpoint import Endpoint, Listed, decode_object
+from source_stripe.sync.endpoint import Endpoint, Listed, decode_item
 from source_stripe.sync.outlet import Object, Rest
 from source_stripe.sync.output import Sink
 from source_stripe.sync.page import Row, fields_of
@@ -188,7 +188,7 @@ class _Rest:
         """The whole list's items, to be put together with commas; as they came, they would keep whole answers in memory."""
         for item in shown or ():
             self.pieces.add(bytes(item))
-        ids = [decode_object(item).id for item in shown or ()]
+        ids = [decode_item(item).id for item in shown or ()]
         self.last = ids[-1] if ids else None
         self._known = set(ids)
 
@@ -227,7 +227,7 @@ def _shown(list_: Mapping[str, Raw]) -> list[Raw] | None:
     try:
         items: list[Raw] = msgspec.json.decode(list_.get("data", b""), type=list[Raw])
         for item in items:
-            decode_object(item)
+            decode_item(item)
     except msgspec.DecodeError:
         return None
     return items
