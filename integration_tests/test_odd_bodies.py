@@ -303,7 +303,7 @@ def test_a_list_that_is_none_fails_its_stream_at_once(account: Account, server: 
 
 
 def test_a_body_that_is_nested_too_deeply_fails_its_stream_at_once(account: Account, server: StripeServer) -> None:
-    server.fault(Fault("odd_value", path="^/v1/customers", of="data", raw="[" * 5000 + "]" * 5000, times=None))
+    server.fault(Fault("odd_value", path="^/v1/customers", of="data", raw="[" * 100_000 + "]" * 100_000, times=None))
     result = Reader(server).sync(streams=["coupons", "customers"])
     assert (result.complete, result.lists("customers")) == ({"coupons"}, 1)
     assert "a shape that can't be read: it is nested too deeply" in result.errors["customers"]

@@ -52,7 +52,7 @@ def test_stripes_words_come_with_what_finds_the_request() -> None:
     assert str(StripeError("the connection broke")) == "the connection broke"
 
 
-NESTED = b'{"x": ' * 5_000 + b"1" + b"}" * 5_000
+NESTED = b'{"x": ' * 100_000 + b"1" + b"}" * 100_000
 
 
 @pytest.mark.parametrize(
