@@ -119,18 +119,19 @@ async def ids_of(
 
     The list is read without a range of `created`: an account may tell none. Raises `StripeError`.
     """
-    own, ids = "", list(choice.ids)
-    if choice.with_own and not ids:
+    if choice.ids:
+        return [id for id in dict.fromkeys(choice.ids) if choice.takes(id)], ""
+    own, ids = "", list[str]()
+    if choice.with_own:
         endpoint = endpoint_of("account")
         own = (await account.get(endpoint.snapshot_request(), endpoint.snapshot)).rows[0].id
-    if not ids:
-        ids = [own] if own and choice.takes(own) else []
-        async for id in connected(account, endpoint_of("accounts")):
-            if len(ids) >= most:
-                break
-            if choice.takes(id):
-                ids.append(id)
-    return [id for id in dict.fromkeys(ids) if choice.takes(id)], own
+        ids = [own] if choice.takes(own) else []
+    async for id in connected(account, endpoint_of("accounts")):
+        if len(ids) >= most:
+            break
+        if choice.takes(id):
+            ids.append(id)
+    return list(dict.fromkeys(ids)), own
 
 
 async def connected(account: Account, endpoint: Endpoint) -> AsyncIterator[str]:
