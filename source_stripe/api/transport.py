@@ -126,13 +126,10 @@ class Transport:
         self._account_header = account_header
         self._base, self._judge, self._timeouts, self._secret = base, judge, timeouts, secret
         self._template = requests.Request("GET", base + "/v1", headers=dict(headers), auth=authenticator).prepare()
-        self._session = requests.Session()
-        adapter = _Adapter(pool_connections=2, pool_maxsize=threads, max_retries=0)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        # Without a session, which would look for cookies and redirects in each answer.
+        self._adapter = _Adapter(pool_connections=2, pool_maxsize=threads, max_retries=0)
         # Looked up once: proxies and certificates come from the environment, as everywhere.
-        self._settings = self._session.merge_environment_settings(base, {}, True, None, None)
-        self._settings["stream"] = True
+        self._settings: dict[str, Any] = dict(requests.Session().merge_environment_settings(base, {}, True, None, None))
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
 
     def about(self, account: str) -> "Transport":
@@ -150,15 +147,15 @@ class Transport:
     def close(self) -> None:
         """Close the connections. A thread whose answer does not come is left behind."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._session.close()
+        self._adapter.close()
 
     def _send(self, request: Request, trip: Trip | None) -> Answer:
-        prepared = self._template.copy()
+        prepared = copy(self._template)
         prepared.url = self._base + request.target
         request_id = ""
         _thread.trip = trip
         try:
-            response = self._session.send(prepared, timeout=self._timeouts, allow_redirects=False, **self._settings)
+            response = self._adapter.send(prepared, timeout=self._timeouts, **self._settings)
             request_id = response.headers.get("Request-Id", "")
             body = _body_of(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, EOFError) as error:
