@@ -41,9 +41,9 @@ def kind_file(document: Document, facts: Facts) -> str:
 
 
 def _filters(document: Document, path: str) -> Iterator[tuple[str, Any]]:
-    """The list's filters in the words of `kinds`: a time, a truth, one of some words, or the same text."""
+    """The list's filters in the words of `kinds`: a range, a truth, one of some words, or the same text."""
     for name, schema in document.filters_of(path).items():
-        if name == "created":
+        if any("gte" in each.get("properties", {}) for each in variants_of(schema)):
             yield name, "range"
         elif schema.get("type") == "boolean":
             yield name, "bool"

@@ -284,12 +284,14 @@ def test_a_list_that_is_a_stream_is_left_out_no_more() -> None:
 def test_the_embedded_account_is_told_what_the_document_says_of_the_object() -> None:
     bank = {**STRING, "x-expansionResources": {"oneOf": [ref("bank"), ref("deleted_bank")]}}
     coin = {**COIN, "bank": bank, "note": {**STRING, "nullable": True}, "side": {**STRING, "enum": ["head", "tail"]}}
-    paths = {"/v1/coins": list_of("coin", created=False, active=False)}
-    paths["/v1/coins"]["get"]["parameters"][2]["schema"] = {"type": "boolean"}
+    paths = {"/v1/coins": list_of("coin", created=False, active=False, weight=False)}
+    _, created, active, weight = paths["/v1/coins"]["get"]["parameters"]
+    created["schema"] = weight["schema"] = {"anyOf": [{"properties": {"gte": {"type": "integer"}}}, {"type": "integer"}]}
+    active["schema"] = {"type": "boolean"}
     told = Document(document("coin.created", "coin.melted", paths=paths, coin=coin))
     assert json.loads(kind_file(told, facts_of(told, "/v1/coins"))) == {
         "permission": [TODO, TODO],
-        "list": {"path": "/v1/coins", "stream": "coins", "takes": {"created": "range", "active": "bool"}},
+        "list": {"path": "/v1/coins", "stream": "coins", "takes": {"created": "range", "active": "bool", "weight": "range"}},
         "events": {"coin.created": {"on": "create"}, "coin.melted": {"on": "update"}},
         "expandable": {"bank": ["bank"]},
         "object": {
