@@ -62,6 +62,15 @@ def test_an_endpoint_that_fails_is_told_when_it_begins_and_when_it_recovers(
     assert said[1][1] == "/v1/customers can be read again"
 
 
+def test_one_record_is_told_as_one(account: Account, server: StripeServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    account.create("customer")
+    messages_of(server, ["customers"])
+    said = [each.getMessage() for each in caplog.records]
+    assert "customers: complete, 1 record" in said
+    assert said[-1].startswith("1 record with ")
+
+
 def test_no_two_equal_states_have_records_between_them(account: Account, server: StripeServer) -> None:
     for _ in range(40):  # All of one second: while its pages are read, a state has nothing new to say.
         account.create("customer", at=NOW - 300 * DAY)

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from source_stripe.density import STRIPES_BEGINNING, Density
+from source_stripe.sentences import counted
 from source_stripe.sync.output import Note, Page, Shares
 
 _WIDTH_OF_ALL = 110
@@ -233,7 +234,7 @@ class Display:
         share = f"{line.share:4.0%}" if line.share is not None and not line.is_over else "    "
         doing = f"not enabled: {line.absent}" if line.absent else line.doing
         if has_room:
-            return bar, share, f"{line.records:,} records", _clock((line.ended or now) - (line.began or now)), doing
+            return bar, share, counted(line.records, "record"), _clock((line.ended or now) - (line.began or now)), doing
         cells = share, f"{line.records:,}", doing.removeprefix("reading history, ")
         return (bar, *cells) if self._console.width >= _WIDTH_WITH_BARS else cells
 
@@ -242,9 +243,9 @@ class Display:
         complete = sum(line.doing == "complete" for line in lines)
         records = sum(line.records for line in lines)
         seconds = now - self._began
-        words = f"{complete} of {len(lines)} streams complete: {records:,} records in "
+        words = f"{complete} of {len(lines)} streams complete: {counted(records, 'record')} in "
         if self._is_over:
-            requests = "" if self._requests is None else f", with {self._requests:,} requests"
+            requests = "" if self._requests is None else f", with {counted(self._requests, 'request')}"
             return f"{words}{seconds:,.1f} s{requests}"
         # Lists that are read whole each time tell no share; they are short.
         left = [line.left(now) for line in lines if not line.is_over and (line.share is not None or line.unread)]

@@ -131,7 +131,7 @@ class Messages:
 
     def _failed(self, item: Failed) -> Iterator[AirbyteMessage]:
         error = self._errors[item.stream] = traced(item.error, item.stream, item.permission, self._rows)
-        text = f"{item.stream}: failed after {item.records:,} records. {error.message}"
+        text = f"{item.stream}: failed after {sentences.counted(item.records, 'record')}. {error.message}"
         logger.error(text, extra={"reason": sentences.own_words(str(error.message))})
         if error.failure_type != FailureType.config_error:
             yield error_message(error, StreamDescriptor(name=item.stream))

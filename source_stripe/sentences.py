@@ -274,8 +274,12 @@ NO_ACCOUNTS = (
 )
 
 
+def counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def some_accounts(count: int, is_all: bool, tried: Sequence[str]) -> str:
-    how_many = f"{count:,} account{'' if count == 1 else 's'}" if is_all else f"at least {count:,} accounts"
+    how_many = counted(count, "account") if is_all else f"at least {counted(count, 'account')}"
     return f"There {'is' if count == 1 and is_all else 'are'} {how_many} to read. Tried: {', '.join(tried)}."
 
 
@@ -318,7 +322,7 @@ def failed_accounts(ids: Collection[str], not_tried: int, of: int, why: str) -> 
 
 def _progress(v: Mapping[str, Any]) -> str:
     done = f", about {v['share']:.0%} of history" if v["share"] is not None else ""
-    return f"{v['records']:,} records so far{done}, {v['pace']:,.0f} a second, held by {v['holding']}; {v['state']}"
+    return f"{counted(v['records'], 'record')} so far{done}, {v['pace']:,.0f} a second, held by {v['holding']}; {v['state']}"
 
 
 def _duration(seconds: float) -> str:
@@ -327,12 +331,12 @@ def _duration(seconds: float) -> str:
 
 _NOTES: dict[str, tuple[int, Callable[[Mapping[str, Any]], str]]] = {
     "begins": (logging.INFO, lambda v: v["state"]),
-    "complete": (logging.INFO, lambda v: f"complete, {v['records']:,} records"),
+    "complete": (logging.INFO, lambda v: f"complete, {counted(v['records'], 'record')}"),
     "progress": (logging.INFO, _progress),
     "request_rate": (logging.INFO, lambda v: f"{v['rate']:,.1f} requests a second"),
     "sum": (
         logging.INFO,
-        lambda v: f"{v['records']:,} records with {v['requests']:,} requests in {v['seconds']:,.1f} seconds",
+        lambda v: f"{counted(v['records'], 'record')} with {counted(v['requests'], 'request')} in {v['seconds']:,.1f} seconds",
     ),
     "no_events": (
         logging.WARNING,
