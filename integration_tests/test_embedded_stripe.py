@@ -447,6 +447,29 @@ def test_what_an_old_version_shows_it_expands(account: Account, server: StripeSe
     assert get(server, path).status_code == 400
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/subscriptions?expand[]=data.items.data.price",
+        "/v1/customers?expand[]=data.discount",
+        "/v1/accounts?expand[]=data.external_accounts",
+    ],
+)
+def test_what_is_there_whole_may_be_expanded_too(account: Account, server: StripeServer, path: str) -> None:
+    account.create("subscription", {"customer": account.create("customer")["id"]})
+    plain = get(server, path.partition("?")[0]).json()["data"]
+    assert get(server, path).json()["data"] == plain
+
+
+def test_an_item_of_a_session_shows_discounts_and_taxes_when_asked_for(account: Account, server: StripeServer) -> None:
+    session = account.create("checkout.session", {"line_items": 1})["id"]
+    path = f"/v1/checkout/sessions/{session}/line_items"
+    (plain,) = get(server, path).json()["data"]
+    (whole,) = get(server, f"{path}?expand[]=data.discounts&expand[]=data.taxes").json()["data"]
+    assert plain.keys().isdisjoint({"discounts", "taxes"})
+    assert whole == plain | {"discounts": [], "taxes": []}
+
+
 def test_what_is_new_is_not_expanded_in_an_old_version(server: StripeServer) -> None:
     path = "/v1/invoices?expand[]=data.payments"
     assert get(server, path, headers={"Stripe-Version": "2024-06-20"}).status_code == 400

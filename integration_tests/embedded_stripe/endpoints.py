@@ -42,7 +42,8 @@ def can_expand(kind: str, path: list[str], version: str = PINNED_VERSION) -> boo
         if targets and any(can_expand(target, rest, version) for target in targets):
             return True
         inside = known.contains.get(place)
-        if inside and rest and can_expand(inside, rest, version):
+        # An object that is there whole may be asked for as well: it stays what it is.
+        if inside and (not rest or can_expand(inside, rest, version)):
             return True
         if f"{place}.data" in known.contains and (not rest or rest == ["data"]):
             return True
