@@ -309,11 +309,34 @@ def test_a_body_that_is_nested_too_deeply_fails_its_stream_at_once(account: Acco
     assert "a shape that can't be read: it is nested too deeply" in result.errors["customers"]
 
 
-def test_a_list_that_does_not_tell_whether_it_goes_on_does_so_after_a_full_page(account: Account, server: StripeServer) -> None:
-    ids = customers(account, 7)
-    server.fault(Fault("odd_value", path="^/v1/customers", of="has_more", raw="null", times=None))
+@pytest.mark.parametrize("count", [6, 7])
+@pytest.mark.parametrize("raw", ["null", '"true"'])
+def test_a_list_that_does_not_tell_whether_it_goes_on_does_until_a_page_is_empty(
+    account: Account, server: StripeServer, count: int, raw: str
+) -> None:
+    ids = customers(account, count)
+    server.fault(Fault("odd_value", path="^/v1/customers", of="has_more", raw=raw, times=None))
     result = Reader(server, page_size=3).sync(streams=["customers"])
     assert (result.ids("customers"), result.errors) == (ids, {})
+
+
+def test_a_web_page_in_place_of_an_answer_is_told_as_one(account: Account, server: StripeServer) -> None:
+    server.fault(Fault("status", path="^/v1/customers", status=200, body="html", times=None))
+    assert "it is a web page, not JSON" in Reader(server).sync(streams=["customers"]).errors["customers"]
+
+
+def test_events_that_can_t_be_read_are_named_where_they_fail_another_stream(account: Account, server: StripeServer) -> None:
+    customers(account, 1)
+    server.fault(Fault("status", path="^/v1/events", status=404, message="Not Found", times=None))
+    errors = Reader(server).sync(streams=["customers"]).errors
+    assert "Not Found (/v1/events, HTTP 404, request req_" in errors["customers"]
+
+
+def test_an_error_in_place_of_an_object_is_no_record(account: Account, server: StripeServer) -> None:
+    server.fault(Fault("status", path="^/v1/balance$", status=200, message="Try again later.", times=None))
+    result = Reader(server).sync(streams=["balance", "customers"])
+    assert (result.complete, result.of("balance")) == ({"customers"}, [])
+    assert "it is an error where a balance should be" in result.errors["balance"]
 
 
 # ---------------------------------------------------------------------- numbers

@@ -127,6 +127,17 @@ def test_a_full_refresh_begins_anew_after_one_that_was_complete_also_for_another
     assert states["quotes"].followed is None
 
 
+def test_a_list_that_is_oldest_first_fails_before_anything_counts_as_read() -> None:
+    rows: list[Row] = [{"id": f"cus_{number}", "object": "customer", "created": NOW - 900 + number} for number in range(230)]
+
+    def stripe(request: Request, query: Query) -> Answer:
+        return page(rows if request.endpoint == "/v1/customers" else [], query)
+
+    outcome = synced(stripe, selected("customers"), selected("charges"))
+    assert "/v1/customers is listed oldest first" in str(outcome.failed["customers"])
+    assert (outcome.complete, outcome.states["customers"]["unread"]) == ({"charges"}, [[0, NOW]])
+
+
 def test_a_state_that_names_a_pass_that_does_not_exist_fails_its_stream() -> None:
     state = _state_of_quotes({"updated": NOW, "start": 0, "version": 2, "place": [3, None]}, 0)
     outcome = synced(_quotes, selected("quotes", state=state), selected("customers"))

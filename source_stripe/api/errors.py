@@ -23,7 +23,8 @@ class StripeError(Exception):
 
     `status` is 0 when no answer came or its body was unreadable. `pause` is how long Stripe asks to wait, in seconds.
     `limited` names the limit of a 429 (`global-rate`, `endpoint-rate`, ...); "" when it was none.
-    `date` is Stripe's time of the answer, in epoch seconds, if it told one.
+    `date` is Stripe's time of the answer, in epoch seconds, if it told one. `asked` is the path, where it is not the list of the
+    stream that fails.
     """
 
     message: str
@@ -36,10 +37,12 @@ class StripeError(Exception):
     pause: float = 0.0
     limited: str = ""
     date: int | None = None
+    asked: str = ""
 
     def __str__(self) -> str:
         """Stripe's own words with what finds the request in Stripe's logs."""
-        marks = [f"HTTP {self.status}" if self.status else "", f"request {self.request_id}" if self.request_id else ""]
+        status = f"HTTP {self.status}" if self.status else ""
+        marks = [self.asked, status, f"request {self.request_id}" if self.request_id else ""]
         where = ", ".join(mark for mark in marks if mark)
         return f"{self.message} ({where})" if where else self.message
 

@@ -16,6 +16,8 @@ from source_stripe.sync.page import END_OF_TIME, NO_TIME, Id, PageWriter, Row, f
 _HALF_A_PAIR = re.compile(rb"\\(?:(u[dD][89abAB]..)(\\u[dD][c-fC-F]..)?|(u[dD][c-fC-F]..)|.)", re.DOTALL)
 """An escape in JSON: the first half of a surrogate pair, with its second or without, a second half alone, or any other."""
 
+_PAGE = "it is a web page, not JSON; a proxy or a login page may stand in between"
+
 
 class _List(msgspec.Struct):
     """A list as Stripe answers it, its objects not yet decoded."""
@@ -280,7 +282,7 @@ class Endpoint:
     def listed(self, answer: Answer) -> Listed:
         """The page that `answer` holds; raises a `StripeError` if it holds none."""
         body, is_mended = _minified(answer)
-        raws, has_more = _items(body, answer, self.paging.size)
+        raws, has_more = _items(body, answer, self.paging)
         rows = self._rows(raws, answer)
         mended = [row.id for row, raw in zip(rows, raws, strict=True) if _is_mended(raw)] if is_mended else ()
         return Listed(rows, raws, has_more, mended, answer.date)
@@ -310,6 +312,8 @@ class Endpoint:
         if "id" in fields:
             row = self._row(body, answer, self._decode_closely)
         else:
+            if "error" in fields and "object" not in fields:
+                raise answer.odd(f"it is an error where a {self.object} should be")
             self.see(fields.keys())
             row = self._row_type(id="")
         return Listed([row], [Raw(body)], False, [row.id] if is_mended else ())
@@ -359,7 +363,7 @@ class Endpoint:
     def nested_page(self, answer: Answer) -> Listed:
         """The items of a nested page; a row holds the id alone."""
         body, is_mended = _minified(answer)
-        raws, has_more = _items(body, answer, self.paging.size)
+        raws, has_more = _items(body, answer, self.paging)
         try:
             rows = [decode_item(raw) for raw in raws]
         except msgspec.ValidationError:
@@ -399,7 +403,8 @@ def _minified(answer: Answer) -> tuple[bytes, bool]:
     except msgspec.DecodeError as error:
         mended = _HALF_A_PAIR.sub(_mended, body)
         if mended == body:
-            raise answer.unreadable(str(error)) from error
+            is_page = body.lstrip().startswith(b"<")
+            raise answer.unreadable(_PAGE if is_page else str(error)) from error
     try:
         return msgspec.json.format(mended, indent=-1), True
     except msgspec.DecodeError as error:
@@ -416,8 +421,8 @@ def _is_mended(raw: Raw) -> bool:
     return rb"\ufffd" in text or "\ufffd".encode() in text
 
 
-def _items(body: bytes, answer: Answer, size: int) -> tuple[list[Raw], bool]:
-    """What a list holds, and whether it goes on; where it doesn't tell, a full page goes on."""
+def _items(body: bytes, answer: Answer, paging: Paging) -> tuple[list[Raw], bool]:
+    """What a list holds, and whether it goes on; where it doesn't tell, it does until a page is empty."""
     try:
         whole = _decode_list(body)
         return whole.data, whole.has_more
@@ -427,7 +432,7 @@ def _items(body: bytes, answer: Answer, size: int) -> tuple[list[Raw], bool]:
         data: list[Raw] = msgspec.json.decode(fields_of(body)["data"], type=list[Raw])
     except (msgspec.ValidationError, KeyError):
         raise answer.odd("it is no list of objects") from None
-    return data, len(data) >= size
+    return data, bool(data and paging.query(None))
 
 
 def _as_objects(values: Raw) -> bytes:
