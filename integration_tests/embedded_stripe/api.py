@@ -10,7 +10,7 @@ from urllib.parse import unquote, unquote_plus
 
 import orjson
 
-from . import errors
+from . import errors, search
 from .account import RETENTION, Account
 from .bulk import BulkItems
 from .endpoints import OWN_ACCOUNT_PERMISSION, PERMISSIONS, PRODUCTS, SINGLETONS, SOURCE_PERMISSION
@@ -27,6 +27,7 @@ _OF_RETRIEVAL = {
     "payment_intent": {"client_secret": Filter("is")},
     "setup_intent": {"client_secret": Filter("is")},
 }
+_OF_SEARCH = {"query": Filter("is"), "page": Filter("is")}
 # What has a DELETE of its own, or whose lists' objects have one.
 _DELETABLE = {
     "account", "apple_pay_domain", "coupon", "customer", "invoice", "invoiceitem", "plan", "product", "radar.value_list",
@@ -48,8 +49,8 @@ class Call:
 
 @dataclass(frozen=True)
 class Route:
-    """Where a path leads: to a list, to the object `ident` of it, to one of that object's lists, to the object `child` of
-    this, or to a `part` of the object; or to a `singleton`, a kind. `operation` is its name for the rate limits."""
+    """Where a path leads: to a list or to its search, to the object `ident` of it, to one of that object's lists, to the object
+    `child` of this, or to a `part` of the object; or to a `singleton`, a kind. `operation` is its name for the rate limits."""
 
     operation: str
     collection: Collection | None = None
@@ -58,6 +59,7 @@ class Route:
     child: str | None = None
     part: str | None = None
     singleton: str | None = None
+    is_search: bool = False
 
 
 def route(account: Account, path: str) -> Route | None:
@@ -77,6 +79,8 @@ def _within(account: Account, collection: Collection, rest: list[str]) -> Route 
         return Route(collection.path, collection)
     if "" in rest:
         return None
+    if rest == ["search"] and collection.searched_by:
+        return Route(f"{collection.path}/search", collection, is_search=True)
     ident = unquote(rest[0])
     if "+" in ident and account.shelf(collection.object).get(ident) is None:
         ident = unquote_plus(rest[0])  # so Stripe's own libraries write a blank
@@ -109,6 +113,8 @@ def answer(call: Call, to: Route) -> bytes:
     call.key.require(permission or collection.permission, row or collection.row, call.account)
     if not call.account.has(kind_of(kind).product):
         raise StripeError(400, PRODUCTS[kind_of(kind).product].format(path=call.path))
+    if to.is_search:
+        return _search(call, collection)
     if to.ident is None:
         return _list(call, collection)
     if inside and to.child is not None:
@@ -267,6 +273,32 @@ def _list(call: Call, collection: Collection) -> bytes:
     counted = given.values.keys() & set(collection.counted_by)
     count = sum(map(keep.match, account.each(kind))) if counted else None
     return page(account.page_items(kind, found, tree, key, version), has_more, collection.path, count)
+
+
+def _search(call: Call, collection: Collection) -> bytes:
+    account, kind = call.account, collection.object
+    given = parameters(call.query, _OF_SEARCH)
+    for name in ("starting_after", "ending_before"):
+        if getattr(given, name):
+            raise errors.unknown_parameter(name)
+    if "query" not in given.values:
+        raise errors.missing_parameter("query")
+    tree = expansion([path for path in given.expand if path != "total_count"], kind, call.version, listed=True)
+    _require_targets(call, kind, tree)
+    start = search.start_of(given.values["page"]) if "page" in given.values else 0
+    found = search.found(account, collection, given.values["query"])
+    end = start + given.limit
+    items = [account.dumped(each, tree, version=call.version).replace(b"\n", b"\n    ") for each in found[start:end]]
+    has_more = len(found) > end
+    body = {
+        "object": "search_result",
+        "data": list(map(orjson.Fragment, items)),
+        "has_more": has_more,
+        "next_page": search.page_from(end) if has_more else None,
+        **({"total_count": len(found)} if "total_count" in given.expand else {}),
+        "url": f"{collection.path}/search",
+    }
+    return orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def _asks_for_a_clock(account: Account, kind: str, values: Mapping[str, Any]) -> bool:

@@ -30,12 +30,21 @@ class Filter:
 
 
 @dataclass(frozen=True)
+class SearchField:
+    """What a search can ask for. `type` is `number`, `text`, of which a part can be asked for too, or `token`. `field` is the
+    dotted place in the object, if that is not the name."""
+
+    type: str
+    field: str = ""
+
+
+@dataclass(frozen=True)
 class Collection:
     """A list at the top of the API.
 
     `counted_by`: filters with which it tells how many objects there are. `defaults`: what a filter is if it is not given.
     `hides`: by field the values of objects that it shows only to who filters by that field. `saying`: Stripe's words for a
-    required filter that is missing, where they are not the usual ones.
+    required filter that is missing, where they are not the usual ones. `searched_by`: its fields for the search, if there is one.
     """
 
     path: str
@@ -53,6 +62,7 @@ class Collection:
     counted_by: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     hides: Mapping[str, list[Any]] = field(default_factory=dict)
+    searched_by: Mapping[str, SearchField] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -193,6 +203,10 @@ def _collection(name: str, listed: Object, permission: str, row: str) -> Collect
         counted_by=tuple(listed.get("counted_by", ())),
         defaults=listed.get("defaults", _NONE),
         hides=listed.get("hides", _NONE),
+        searched_by={
+            name: SearchField(given) if isinstance(given, str) else SearchField(**given)
+            for name, given in listed.get("searched_by", _NONE).items()
+        },
     )
 
 
