@@ -13,19 +13,34 @@ import orjson
 from . import errors, search
 from .account import RETENTION, Account
 from .bulk import BulkItems
-from .endpoints import OWN_ACCOUNT_PERMISSION, PERMISSIONS, PRODUCTS, SINGLETONS, SOURCE_PERMISSION
+from .endpoints import (
+    OLDER_NAMES,
+    OWN_ACCOUNT_PERMISSION,
+    PERMISSIONS,
+    PRODUCTS,
+    SINGLETONS,
+    SOURCE_PERMISSION,
+    UNLISTED,
+)
 from .errors import StripeError
 from .filters import Filters
 from .kinds import Collection, Filter, Inside, Object, Tree, kind_of
 from .parameters import CREATED, Parameters, Query, expansion, parameters
 from .shelf import FIRST, LAST, Key
-from .versions import is_current
+from .versions import BASIL, is_current
 
 # What may be given besides to retrieve an object of a kind.
 _OF_RETRIEVAL = {
     "invoice_rendering_template": {"version": Filter("integer")},
     "payment_intent": {"client_secret": Filter("is")},
     "setup_intent": {"client_secret": Filter("is")},
+}
+# Addresses that are no ids, by the list under which they stand.
+_PREVIEWS = {
+    "/v1/credit_notes/preview": "/v1/credit_notes",
+    "/v1/credit_notes/preview/lines": "/v1/credit_notes",
+    "/v1/invoices/upcoming": "/v1/invoices",
+    "/v1/invoices/upcoming/lines": "/v1/invoices",
 }
 _OF_SEARCH = {"query": Filter("is"), "page": Filter("is")}
 # What has a DELETE of its own, or whose lists' objects have one.
@@ -60,13 +75,17 @@ class Route:
     part: str | None = None
     singleton: str | None = None
     is_search: bool = False
+    is_preview: bool = False
 
 
 def route(account: Account, path: str) -> Route | None:
     """Ids stand percent-encoded in the path, whatever a merchant has put in them."""
     if path in SINGLETONS:
         return Route(path, singleton=SINGLETONS[path])
-    by_path = {known.path: known for known in account.collections}
+    by_path = {known.path: known for known in (*account.collections, *UNLISTED)}
+    by_path |= {path: by_path[newer] for path, newer in OLDER_NAMES.items()}
+    if path in _PREVIEWS:
+        return Route(path, by_path[_PREVIEWS[path]], is_preview=True)
     raw = path.split("/")
     for length in range(len(raw), max(len(raw) - 4, 0), -1):
         if collection := by_path.get("/".join(raw[:length])):
@@ -76,7 +95,7 @@ def route(account: Account, path: str) -> Route | None:
 
 def _within(account: Account, collection: Collection, rest: list[str]) -> Route | None:
     if not rest:
-        return Route(collection.path, collection)
+        return Route(collection.path, collection) if collection.is_listed else None
     if "" in rest:
         return None
     if rest == ["search"] and collection.searched_by:
@@ -113,6 +132,8 @@ def answer(call: Call, to: Route) -> bytes:
     call.key.require(permission or collection.permission, row or collection.row, call.account)
     if not call.account.has(kind_of(kind).product):
         raise StripeError(400, PRODUCTS[kind_of(kind).product].format(path=call.path))
+    if to.is_preview:
+        raise _no_preview(call)
     if to.is_search:
         return _search(call, collection)
     if to.ident is None:
@@ -209,10 +230,33 @@ def _child(call: Call, collection: Collection, ident: str, inside: Inside, child
 
 def _part(call: Call, collection: Collection, ident: str, part: str) -> bytes:
     owner = _owner(call, collection.object, ident)
-    parameters(call.query, {}, paged=False)
-    if owner[part] is None:
+    given = parameters(call.query, {}, paged=False)
+    found = owner[part]
+    if found is None and part == "dispute":
+        raise StripeError(404, f"No dispute for charge: {ident}")
+    if found is None:
         raise StripeError(404, f"No active {part} for {collection.object}: {ident}", "resource_missing")
-    return call.account.dumped(owner[part], version=call.version)
+    if isinstance(found, str):
+        found = call.account.find(found) or {}
+        call.key.require(*kind_of(found["object"]).permission, call.account)
+    tree = expansion(given.expand, found["object"], call.version, listed=False)
+    _require_targets(call, found["object"], tree)
+    return call.account.dumped(found, tree, version=call.version)
+
+
+def _no_preview(call: Call) -> StripeError:
+    """Nothing is previewed here. Upcoming invoices are gone since basil, and no customer has one in the versions before."""
+    given = dict(call.query)
+    needed = "customer" if "/invoices/" in call.path else "invoice"
+    if needed == "customer" and call.version >= BASIL:
+        return errors.wrong_path("GET", call.path)
+    if needed not in given:
+        return errors.missing_parameter(needed)
+    if call.account.shelf(needed).get(given[needed]) is None:
+        return _missing(call.account, needed, given[needed], needed, 400)
+    if needed == "customer":
+        return StripeError(404, f"No upcoming invoices for customer: {given[needed]}", "invoice_upcoming_none")
+    return StripeError(400, "The embedded account makes no previews of credit notes.")
 
 
 def _data_version(kind: str, call: Call) -> str:

@@ -59,8 +59,8 @@ def _parsed(query: str) -> tuple[list[Clause], bool]:
     if at < len(text) or not match:
         raise StripeError(
             400,
-            'We were unable to parse your search query. Try using the format `metadata["key"]:"value"` to query for metadata or '
-            'key:"value" to query for other fields.',
+            'We were unable to parse your search query. Try using the format `metadata["key"]:"value"` to query for metadata '
+            'or key:"value" to query for other fields.',
         )
     if len(joints) > 1:
         raise StripeError(400, "We were unable to parse your search query. You can't combine AND and OR in one query.")
