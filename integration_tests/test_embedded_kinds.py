@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from integration_tests.embedded_stripe import PRODUCTS, Account, StripeServer
-from integration_tests.embedded_stripe.endpoints import COLLECTIONS
+from integration_tests.embedded_stripe.endpoints import COLLECTIONS, UNLISTED
 from integration_tests.embedded_stripe.kinds import KINDS, Collection
 from integration_tests.harness import DAY, NOW
 
@@ -320,6 +320,73 @@ def test_sources_of_several_kinds_stand_in_one_list_newest_first(account: Accoun
 def test_a_part_of_a_customer_has_an_address(account: Account, server: StripeServer) -> None:
     assert get(server, "/v1/customers/cus_1/cash_balance").json()["object"] == "cash_balance"
     assert error(server, "/v1/customers/cus_1/discount") == (404, "No active discount for customer: cus_1")
+
+
+def test_a_charges_dispute_has_an_address(account: Account, server: StripeServer) -> None:
+    account.create("charge", {"id": "ch_1"})
+    assert error(server, "/v1/charges/ch_1/dispute") == (404, "No dispute for charge: ch_1")
+    dispute = account.create("dispute", {"charge": "ch_1"})["id"]
+    assert get(server, "/v1/charges/ch_1/dispute").json() == get(server, f"/v1/disputes/{dispute}").json()
+    assert get(server, "/v1/charges/ch_1/dispute?expand[]=charge").json()["charge"]["id"] == "ch_1"
+    assert get(server, "/v1/charges/ch_1/dispute", server.restricted_key(["charge_read"])).status_code == 403
+
+
+def test_the_items_of_a_payments_amount_are_listed_and_shown_if_asked_for(account: Account, server: StripeServer) -> None:
+    account.create("payment_intent", {"id": "pi_1"})
+    items = [account.create("payment_intent_amount_details_line_item", {"_payment_intent": "pi_1"})["id"] for _ in range(12)]
+    path = "/v1/payment_intents/pi_1"
+    listed = get(server, f"{path}/amount_details_line_items?limit=100").json()["data"]
+    assert [each["id"] for each in listed] == items[::-1]
+    shown = get(server, f"{path}?expand[]=amount_details.line_items").json()["amount_details"]["line_items"]
+    assert (shown["data"], shown["has_more"]) == (listed[:10], True)
+    assert get(server, path).json()["amount_details"] == {"tip": {}}
+
+
+def test_the_items_of_a_tax_transaction_are_listed_and_shown_if_asked_for(account: Account, server: StripeServer) -> None:
+    path = "/v1/tax/transactions/" + account.create("tax.transaction", {"line_items": 2})["id"]
+    listed = get(server, f"{path}/line_items").json()["data"]
+    assert get(server, f"{path}?expand[]=line_items").json()["line_items"]["data"] == listed
+    assert (len(listed), "line_items" in get(server, path).json()) == (2, False)
+
+
+# ---------------------------------------------------------------------- other addresses
+
+
+@pytest.mark.parametrize("collection", UNLISTED, ids=lambda each: each.object)
+def test_what_is_in_no_list_is_read_by_its_id(account: Account, server: StripeServer, collection: Collection) -> None:
+    ident = account.create(collection.object)["id"]
+    assert get(server, f"{collection.path}/{ident}").json()["id"] == ident
+    assert get(server, f"{collection.path}/none").json()["error"]["code"] == "resource_missing"
+    assert error(server, collection.path)[1].startswith(f"Unrecognized request URL (GET: {collection.path}).")
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "kind"),
+    [
+        ("/v1/balance/history", "/v1/balance_transactions", "balance_transaction"),
+        ("/v1/linked_accounts", "/v1/financial_connections/accounts", "financial_connections.account"),
+    ],
+)
+def test_an_older_name_of_a_list_leads_to_the_same(
+    account: Account, server: StripeServer, older: str, newer: str, kind: str
+) -> None:
+    ident = account.create(kind)["id"]
+    assert get(server, older).json() == get(server, newer).json()
+    assert get(server, f"{older}/{ident}").json() == get(server, f"{newer}/{ident}").json()
+
+
+@pytest.mark.parametrize("path", ["/v1/invoices/upcoming", "/v1/invoices/upcoming/lines"])
+def test_upcoming_invoices_are_gone_since_basil(account: Account, server: StripeServer, path: str) -> None:
+    assert error(server, f"{path}?customer=cus_1")[1].startswith(f"Unrecognized request URL (GET: {path}).")
+    account.default_version = "2025-02-24.acacia"
+    assert error(server, path) == (400, "Missing required param: customer.")
+    assert error(server, f"{path}?customer=cus_1") == (404, "No upcoming invoices for customer: cus_1")
+
+
+@pytest.mark.parametrize("path", ["/v1/credit_notes/preview", "/v1/credit_notes/preview/lines"])
+def test_a_preview_of_a_credit_note_needs_an_invoice(server: StripeServer, path: str) -> None:
+    assert error(server, path) == (400, "Missing required param: invoice.")
+    assert error(server, f"{path}?invoice=in_none") == (400, "No such invoice: 'in_none'")
 
 
 # ---------------------------------------------------------------------- what tells of a change

@@ -15,7 +15,7 @@ import stripe
 from stripe._stripe_object import UntypedStripeObject
 
 from integration_tests.embedded_stripe import PRODUCTS, Account, StripeServer, made_up_account
-from integration_tests.embedded_stripe.endpoints import COLLECTIONS
+from integration_tests.embedded_stripe.endpoints import COLLECTIONS, UNLISTED
 from integration_tests.embedded_stripe.kinds import KINDS, Collection, Inside
 from integration_tests.harness import STREAMS
 
@@ -206,6 +206,16 @@ def hints(kind: type[Any]) -> dict[str, Any]:
 def test_each_listed_object_is_read_by_its_id(client: stripe.StripeClient, account: Account, stream: str) -> None:
     for ident, truth in list(account.listed(stream).items())[::25]:
         assert getattr(client.v1, stream).retrieve(ident).last_response.data == truth
+
+
+@pytest.mark.parametrize("collection", UNLISTED, ids=lambda each: each.object)
+def test_what_is_in_no_list_is_read_by_its_id(collection: Collection) -> None:
+    account = Account(1_795_000_000)
+    ident = account.create(collection.object)["id"]
+    with StripeServer(account) as server:
+        reader = service(_client(server, server.secret_key), collection.path.removeprefix("/v1/"))
+        found = reader.retrieve(ident)
+    assert (found.id, sorted(violations(found))) == (ident, [])
 
 
 def test_ids_with_odd_characters_are_read_and_work_as_cursors(client: stripe.StripeClient) -> None:

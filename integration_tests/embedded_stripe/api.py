@@ -10,16 +10,24 @@ from urllib.parse import unquote, unquote_plus
 
 import orjson
 
-from . import errors
+from . import errors, search
 from .account import RETENTION, Account
 from .bulk import BulkItems
-from .endpoints import OWN_ACCOUNT_PERMISSION, PERMISSIONS, PRODUCTS, SINGLETONS, SOURCE_PERMISSION
+from .endpoints import (
+    OLDER_NAMES,
+    OWN_ACCOUNT_PERMISSION,
+    PERMISSIONS,
+    PRODUCTS,
+    SINGLETONS,
+    SOURCE_PERMISSION,
+    UNLISTED,
+)
 from .errors import StripeError
 from .filters import Filters
 from .kinds import Collection, Filter, Inside, Object, Tree, kind_of
 from .parameters import CREATED, Parameters, Query, expansion, parameters
 from .shelf import FIRST, LAST, Key
-from .versions import is_current
+from .versions import BASIL, is_current
 
 # What may be given besides to retrieve an object of a kind.
 _OF_RETRIEVAL = {
@@ -27,6 +35,14 @@ _OF_RETRIEVAL = {
     "payment_intent": {"client_secret": Filter("is")},
     "setup_intent": {"client_secret": Filter("is")},
 }
+# Addresses that are no ids, by the list under which they stand.
+_PREVIEWS = {
+    "/v1/credit_notes/preview": "/v1/credit_notes",
+    "/v1/credit_notes/preview/lines": "/v1/credit_notes",
+    "/v1/invoices/upcoming": "/v1/invoices",
+    "/v1/invoices/upcoming/lines": "/v1/invoices",
+}
+_OF_SEARCH = {"query": Filter("is"), "page": Filter("is")}
 # What has a DELETE of its own, or whose lists' objects have one.
 _DELETABLE = {
     "account", "apple_pay_domain", "coupon", "customer", "invoice", "invoiceitem", "plan", "product", "radar.value_list",
@@ -48,8 +64,8 @@ class Call:
 
 @dataclass(frozen=True)
 class Route:
-    """Where a path leads: to a list, to the object `ident` of it, to one of that object's lists, to the object `child` of
-    this, or to a `part` of the object; or to a `singleton`, a kind. `operation` is its name for the rate limits."""
+    """Where a path leads: to a list or to its search, to the object `ident` of it, to one of that object's lists, to the object
+    `child` of this, or to a `part` of the object; or to a `singleton`, a kind. `operation` is its name for the rate limits."""
 
     operation: str
     collection: Collection | None = None
@@ -58,13 +74,18 @@ class Route:
     child: str | None = None
     part: str | None = None
     singleton: str | None = None
+    is_search: bool = False
+    is_preview: bool = False
 
 
 def route(account: Account, path: str) -> Route | None:
     """Ids stand percent-encoded in the path, whatever a merchant has put in them."""
     if path in SINGLETONS:
         return Route(path, singleton=SINGLETONS[path])
-    by_path = {known.path: known for known in account.collections}
+    by_path = {known.path: known for known in (*account.collections, *UNLISTED)}
+    by_path |= {path: by_path[newer] for path, newer in OLDER_NAMES.items()}
+    if path in _PREVIEWS:
+        return Route(path, by_path[_PREVIEWS[path]], is_preview=True)
     raw = path.split("/")
     for length in range(len(raw), max(len(raw) - 4, 0), -1):
         if collection := by_path.get("/".join(raw[:length])):
@@ -74,9 +95,11 @@ def route(account: Account, path: str) -> Route | None:
 
 def _within(account: Account, collection: Collection, rest: list[str]) -> Route | None:
     if not rest:
-        return Route(collection.path, collection)
+        return Route(collection.path, collection) if collection.is_listed else None
     if "" in rest:
         return None
+    if rest == ["search"] and collection.searched_by:
+        return Route(f"{collection.path}/search", collection, is_search=True)
     ident = unquote(rest[0])
     if "+" in ident and account.shelf(collection.object).get(ident) is None:
         ident = unquote_plus(rest[0])  # so Stripe's own libraries write a blank
@@ -109,6 +132,10 @@ def answer(call: Call, to: Route) -> bytes:
     call.key.require(permission or collection.permission, row or collection.row, call.account)
     if not call.account.has(kind_of(kind).product):
         raise StripeError(400, PRODUCTS[kind_of(kind).product].format(path=call.path))
+    if to.is_preview:
+        raise _no_preview(call)
+    if to.is_search:
+        return _search(call, collection)
     if to.ident is None:
         return _list(call, collection)
     if inside and to.child is not None:
@@ -203,10 +230,33 @@ def _child(call: Call, collection: Collection, ident: str, inside: Inside, child
 
 def _part(call: Call, collection: Collection, ident: str, part: str) -> bytes:
     owner = _owner(call, collection.object, ident)
-    parameters(call.query, {}, paged=False)
-    if owner[part] is None:
+    given = parameters(call.query, {}, paged=False)
+    found = owner[part]
+    if found is None and part == "dispute":
+        raise StripeError(404, f"No dispute for charge: {ident}")
+    if found is None:
         raise StripeError(404, f"No active {part} for {collection.object}: {ident}", "resource_missing")
-    return call.account.dumped(owner[part], version=call.version)
+    if isinstance(found, str):
+        found = call.account.find(found) or {}
+        call.key.require(*kind_of(found["object"]).permission, call.account)
+    tree = expansion(given.expand, found["object"], call.version, listed=False)
+    _require_targets(call, found["object"], tree)
+    return call.account.dumped(found, tree, version=call.version)
+
+
+def _no_preview(call: Call) -> StripeError:
+    """Nothing is previewed here. Upcoming invoices are gone since basil, and no customer has one in the versions before."""
+    given = dict(call.query)
+    needed = "customer" if "/invoices/" in call.path else "invoice"
+    if needed == "customer" and call.version >= BASIL:
+        return errors.wrong_path("GET", call.path)
+    if needed not in given:
+        return errors.missing_parameter(needed)
+    if call.account.shelf(needed).get(given[needed]) is None:
+        return _missing(call.account, needed, given[needed], needed, 400)
+    if needed == "customer":
+        return StripeError(404, f"No upcoming invoices for customer: {given[needed]}", "invoice_upcoming_none")
+    return StripeError(400, "The embedded account makes no previews of credit notes.")
 
 
 def _data_version(kind: str, call: Call) -> str:
@@ -267,6 +317,32 @@ def _list(call: Call, collection: Collection) -> bytes:
     counted = given.values.keys() & set(collection.counted_by)
     count = sum(map(keep.match, account.each(kind))) if counted else None
     return page(account.page_items(kind, found, tree, key, version), has_more, collection.path, count)
+
+
+def _search(call: Call, collection: Collection) -> bytes:
+    account, kind = call.account, collection.object
+    given = parameters(call.query, _OF_SEARCH)
+    for name in ("starting_after", "ending_before"):
+        if getattr(given, name):
+            raise errors.unknown_parameter(name)
+    if "query" not in given.values:
+        raise errors.missing_parameter("query")
+    tree = expansion([path for path in given.expand if path != "total_count"], kind, call.version, listed=True)
+    _require_targets(call, kind, tree)
+    start = search.start_of(given.values["page"]) if "page" in given.values else 0
+    found = search.found(account, collection, given.values["query"])
+    end = start + given.limit
+    items = [account.dumped(each, tree, version=call.version).replace(b"\n", b"\n    ") for each in found[start:end]]
+    has_more = len(found) > end
+    body = {
+        "object": "search_result",
+        "data": list(map(orjson.Fragment, items)),
+        "has_more": has_more,
+        "next_page": search.page_from(end) if has_more else None,
+        **({"total_count": len(found)} if "total_count" in given.expand else {}),
+        "url": f"{collection.path}/search",
+    }
+    return orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def _asks_for_a_clock(account: Account, kind: str, values: Mapping[str, Any]) -> bool:

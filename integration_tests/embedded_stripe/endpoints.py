@@ -11,7 +11,13 @@ from .versions import expandable
 
 PINNED_VERSION = "2026-08-26.dahlia"
 
-COLLECTIONS: list[Collection] = [kind.collection for kind in KINDS.values() if kind.collection]
+_COLLECTIONS = [kind.collection for kind in KINDS.values() if kind.collection]
+COLLECTIONS: list[Collection] = [each for each in _COLLECTIONS if each.is_listed]
+UNLISTED: list[Collection] = [each for each in _COLLECTIONS if not each.is_listed]
+OLDER_NAMES = {  # Further addresses of the same lists.
+    "/v1/balance/history": "/v1/balance_transactions",
+    "/v1/linked_accounts": "/v1/financial_connections/accounts",
+}
 SINGLETONS: dict[str, str] = {kind.singleton: name for name, kind in KINDS.items() if kind.singleton}  # by path
 # By the object what it takes to see it, also where it only comes along with others.
 PERMISSIONS = {name: kind.permission for name, kind in KINDS.items() if kind.permission[0]}

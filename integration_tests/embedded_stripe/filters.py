@@ -43,7 +43,7 @@ class Filters:
         return (
             not is_hidden(obj, self._hides)
             and all(self._one(obj, name) for name in self._values)
-            and all(_within(_place(obj, self._filters[name].field), bounds) for name, bounds in self._ranges.items())
+            and all(_within(value_at(obj, self._filters[name].field), bounds) for name, bounds in self._ranges.items())
         )
 
     def match_status(self, obj: Object) -> bool:
@@ -52,11 +52,11 @@ class Filters:
     def _one(self, obj: Object, name: str) -> bool:
         known, value = self._filters[name], self._values[name]
         test = _TESTS.get(known.kind)
-        found = _place(obj, known.field)
+        found = value_at(obj, known.field)
         return bool(test(self._account, obj, found, value) if test else found == value)
 
 
-def _place(obj: Any, path: str) -> Any:
+def value_at(obj: Any, path: str) -> Any:
     """The value at a dotted path, None if there is none."""
     for segment in path.split("."):
         if isinstance(obj, list):

@@ -30,12 +30,22 @@ class Filter:
 
 
 @dataclass(frozen=True)
+class SearchField:
+    """What a search can ask for. `type` is `number`, `text`, of which a part can be asked for too, or `token`. `field` is the
+    dotted place in the object, if that is not the name."""
+
+    type: str
+    field: str = ""
+
+
+@dataclass(frozen=True)
 class Collection:
     """A list at the top of the API.
 
     `counted_by`: filters with which it tells how many objects there are. `defaults`: what a filter is if it is not given.
     `hides`: by field the values of objects that it shows only to who filters by that field. `saying`: Stripe's words for a
-    required filter that is missing, where they are not the usual ones.
+    required filter that is missing, where they are not the usual ones. `searched_by`: its fields for the search, if there is
+    one. What is not `is_listed` is no list: its objects are read by their ids alone.
     """
 
     path: str
@@ -49,10 +59,12 @@ class Collection:
     by_created: bool = True
     oldest_first: bool = False
     is_paged: bool = True
+    is_listed: bool = True
     is_retrieved: bool = True
     counted_by: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     hides: Mapping[str, list[Any]] = field(default_factory=dict)
+    searched_by: Mapping[str, SearchField] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,8 @@ class Inside:
 
     `given`: fields of items that stand in their owner -> the owner's field from which they have their value. `is_shown`: the
     object shows it, if asked; `is_served`: it has an address of its own, under the object's, by its name or that in `also`;
-    `is_counted`: it has a `total_count` in the object. `same_as` names the list whose items it has, `place` where it then stands.
+    `is_counted`: it has a `total_count` in the object. `same_as` names the list whose items it has, `place` where it stands if
+    not under its name.
     `hides`: by field the values of objects that are not in it.
     """
 
@@ -176,7 +189,7 @@ def _read(name: str) -> Kind:
 
 
 def _collection(name: str, listed: Object, permission: str, row: str) -> Collection:
-    filters = _filters(listed["takes"])
+    filters = _filters(listed.get("takes", _NONE))
     return Collection(
         listed["path"],
         name,
@@ -189,10 +202,15 @@ def _collection(name: str, listed: Object, permission: str, row: str) -> Collect
         by_created="created" in filters,
         oldest_first=listed.get("order") == "oldest first",
         is_paged=listed.get("paged", True),
+        is_listed=listed.get("listed", True),
         is_retrieved=listed.get("retrieved", True),
         counted_by=tuple(listed.get("counted_by", ())),
         defaults=listed.get("defaults", _NONE),
         hides=listed.get("hides", _NONE),
+        searched_by={
+            name: SearchField(given) if isinstance(given, str) else SearchField(**given)
+            for name, given in listed.get("searched_by", _NONE).items()
+        },
     )
 
 

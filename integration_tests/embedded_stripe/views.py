@@ -42,8 +42,7 @@ class Views:
         for inside in known.lists.values():
             self._show_list(shown, inside, tree, whole)
             if inside.place and _is_asked(tree, inside.place):
-                url = inside.url.format(id=obj["id"])
-                _put(shown, inside.place, _cut(obj[inside.same_as] | {"url": url}, inside.name in whole))
+                _put(shown, inside.place, _cut(self._placed(obj, inside), inside.name in whole))
         self._view_contained(shown, kind, tree, version)
         if tree:
             self._grow(shown, tree, kind, "", version)
@@ -52,6 +51,14 @@ class Views:
             if version < "2022-11-15" and kind == "charge" and "refunds" not in shown:
                 self._show_list(shown, known.lists["refunds"], {"refunds": {}}, ())
         return shown
+
+    def _placed(self, obj: Object, inside: Inside) -> Object:
+        """A list that stands elsewhere than under its name."""
+        url = inside.url.format(id=obj["id"])
+        if inside.same_as:
+            return {**obj[inside.same_as], "url": url}
+        data = [self.view(each, _NO_TREE, _CURRENT) for each in self._members(inside, obj["id"])]
+        return a_list(url, data, counted=inside.is_counted)
 
     def _show_list(self, shown: Object, inside: Inside, tree: Tree, whole: tuple[str, ...]) -> None:
         name, known = inside.name, kind_of(shown["object"])
