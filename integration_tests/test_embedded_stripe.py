@@ -393,6 +393,28 @@ def test_a_pending_balance_transaction_settles_in_silence(account: Account, serv
 # ---------------------------------------------------------------------- versions, keys, lists
 
 
+@pytest.mark.parametrize(
+    ("path", "message", "param", "code"),
+    [
+        ("/v1/charges?foo=1", "Received unknown parameter: foo", "foo", "parameter_unknown"),
+        ("/v1/charges?foo=1&limit=2&bar[]=2&foo=3", "Received unknown parameters: foo, bar[]", "foo", "parameter_unknown"),
+        ("/v1/charges?expand=data.customer", "Invalid array", "expand", None),
+        ("/v1/charges/ch_1?expand=customer", "Invalid array", "expand", None),
+        ("/v1/events?types=charge.failed", "Invalid array", "types", None),
+        (
+            "/v1/charges?expand[]=data.a.b.c.d",
+            "You cannot expand more than 4 levels of a property. Property: data.a.b.c.d",
+            None,
+            "property_expansion_max_depth",
+        ),
+    ],
+)
+def test_wrong_parameters_are_named(server: StripeServer, path: str, message: str, param: str | None, code: str | None) -> None:
+    refused = get(server, path)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["message"], error.get("param"), error.get("code")) == (400, message, param, code)
+
+
 def test_an_answer_is_in_the_version_that_was_asked_for(account: Account, server: StripeServer) -> None:
     account.create("subscription", {"id": "sub_1"})
     old = get(server, "/v1/subscriptions/sub_1", headers={"Stripe-Version": "2024-06-20"})
