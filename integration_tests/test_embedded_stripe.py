@@ -93,6 +93,15 @@ def test_a_lock_timeout_has_no_request_id(server: StripeServer) -> None:
     assert "Request-Id" not in answer.headers
 
 
+@pytest.mark.parametrize("kind", ["rate_limit", "lock_timeout"])
+def test_a_refusal_for_now_comes_with_more_headers(server: StripeServer, kind: str) -> None:
+    server.fault(kind, headers={"Retry-After": "7"})
+    server.fault(kind)
+    first, second = get(server, "/v1/charges"), get(server, "/v1/charges")
+    assert (first.headers["Retry-After"], "Retry-After" in second.headers) == ("7", False)
+    assert first.headers.get("Stripe-Rate-Limited-Reason") == second.headers.get("Stripe-Rate-Limited-Reason")
+
+
 @pytest.mark.parametrize("kind", ["reset_before", "reset_inside", "short_body"])
 def test_a_connection_breaks(account: Account, server: StripeServer, kind: str) -> None:
     account.create("charge")

@@ -405,10 +405,10 @@ class StripeServer:
     def _failed(self, fault: Fault, key: Key, account: Account, to: Route) -> _Reply | None:
         """The answer of a fault that has one of its own. Raises the error that the fault is."""
         kind = fault.kind
-        if kind == "rate_limit":
-            raise errors.rate_limited(account.livemode, fault.reason)
-        if kind == "lock_timeout":
-            raise errors.locked()
+        if kind in ("rate_limit", "lock_timeout"):
+            error = errors.locked() if kind == "lock_timeout" else errors.rate_limited(account.livemode, fault.reason)
+            error.headers |= fault.headers
+            raise error
         if kind == "revoked":
             raise errors.invalid_key(key.token)
         if kind == "permission":
