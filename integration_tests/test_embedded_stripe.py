@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -274,6 +275,33 @@ def test_sixty_answers_take_their_latency_side_by_side(account: Account) -> None
         answers = list(pool.map(lambda _: get(server, "/v1/charges"), range(60)))
         assert [each.status_code for each in answers] == [200] * 60
         assert 0.19 < time.monotonic() - start < 2
+
+
+# ---------------------------------------------------------------------- HTTP
+
+
+def test_what_breaks_the_server_is_an_api_error_and_is_told(server: StripeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    server.fault(Fault("status", match=lambda request: bool(request.query[7])))
+    answer = get(server, "/v1/charges")
+    assert (answer.status_code, answer.json()) == (
+        500,
+        {"error": {"message": "An unknown error occurred", "type": "api_error"}},
+    )
+    assert [each.exc_type for each in told] == [IndexError]
+    server.clear_faults()
+    assert get(server, "/v1/charges").status_code == 200
+
+
+def test_what_breaks_the_server_is_shown_with_its_traceback(
+    server: StripeServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
+    monkeypatch.setattr(server, "_reply", None)
+    assert get(server, "/v1/charges").status_code == 500
+    shown = capfd.readouterr().err
+    assert ("Traceback" in shown, "TypeError: 'NoneType' object is not callable" in shown) == (True, True)
 
 
 # ---------------------------------------------------------------------- clock and events

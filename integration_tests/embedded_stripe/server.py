@@ -324,23 +324,30 @@ class StripeServer:
 
     def _answer(self, connection: socket.socket, incoming: _Incoming) -> bool:
         """Answers, as its faults have it; false if the connection ends with that."""
-        if incoming.path.startswith("/_control/"):
-            self._send(connection, incoming, self._control(incoming))
-            return True
-        fault = self._fault_for(incoming)
+        is_control = incoming.path.startswith("/_control/")
+        fault = None
+        try:
+            fault = None if is_control else self._fault_for(incoming)
+            reply = self._control(incoming) if is_control else self._reply(incoming, fault)
+        except Exception as error:
+            reply = self._broken(error)
+        if is_control:
+            return self._send(connection, incoming, reply)
+        self._log(incoming, reply.status)
         if fault and fault.kind == "reset_before":
-            self._log(incoming, 0)
             return _reset(connection)
         if fault and fault.kind == "hang":
-            self._log(incoming, 0)
             self._stopped.wait()
             return False
-        reply = self._reply(incoming, fault)
-        self._log(incoming, reply.status)
         wait = self.latency + (fault.seconds if fault and fault.kind == "slow" else 0)
         if wait:
             self._stopped.wait(max(0.0, wait - (time.monotonic() - incoming.at)))
         return self._send(connection, incoming, reply, fault)
+
+    def _broken(self, error: Exception) -> _Reply:
+        """The answer when this server itself fails. The hook shows the traceback, and has pytest fail the test."""
+        threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread())))
+        return self._refusal(errors.went_wrong(500, {}), self.account, self.account.default_version)
 
     def _fault_for(self, incoming: _Incoming) -> Fault | None:
         if not self.faults:
@@ -361,6 +368,8 @@ class StripeServer:
     # ------------------------------------------------------------------ replies
 
     def _reply(self, incoming: _Incoming, fault: Fault | None) -> _Reply:
+        if fault and fault.kind in ("reset_before", "hang"):
+            return _Reply(0, b"")
         account = self.account
         version = incoming.headers.get("stripe-version", account.default_version)
         try:
