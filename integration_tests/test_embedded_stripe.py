@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -280,6 +281,19 @@ def test_sixty_answers_take_their_latency_side_by_side(account: Account) -> None
 # ---------------------------------------------------------------------- HTTP
 
 
+def exchange(server: StripeServer, *requests: str) -> str:
+    """All that the server sends to raw requests until it closes; the client says at once that it sends no more."""
+    _, _, port = server.url.rpartition(":")
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=5) as connection:
+        connection.sendall("".join(requests).encode())
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+
+def raw(server: StripeServer, *headers: str, line: str = "GET /v1/charges HTTP/1.1") -> str:
+    return "\r\n".join([line, f"Authorization: Bearer {server.secret_key}", *headers, "", ""])
+
+
 def test_what_breaks_the_server_is_an_api_error_and_is_told(server: StripeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", told.append)
@@ -302,6 +316,40 @@ def test_what_breaks_the_server_is_shown_with_its_traceback(
     assert get(server, "/v1/charges").status_code == 500
     shown = capfd.readouterr().err
     assert ("Traceback" in shown, "TypeError: 'NoneType' object is not callable" in shown) == (True, True)
+
+
+def test_a_client_that_ends_inside_its_body_is_let_go(server: StripeServer) -> None:
+    assert exchange(server, "POST /v1/x HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc") == ""
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "answers"),
+    [
+        ("1.1", "keep-alive", 2),
+        ("1.1", "close", 1),
+        ("1.1", "Close", 1),
+        ("1.1", "TE, CLOSE", 1),
+        ("1.0", "TE", 1),
+        ("1.0", "Keep-Alive", 2),
+    ],
+)
+def test_a_connection_ends_when_the_client_wants_it(server: StripeServer, version: str, connection: str, answers: int) -> None:
+    request = raw(server, f"Connection: {connection}", line=f"GET /v1/charges HTTP/{version}")
+    said = exchange(server, request, request)
+    assert len(server.requests) == said.count("HTTP/1.1 200 OK") == answers
+    assert said.count("Connection: close" if answers == 1 else "Connection: keep-alive") == answers
+
+
+def test_a_client_is_told_to_go_on_with_its_body(server: StripeServer) -> None:
+    said = exchange(server, raw(server, "Expect: 100-Continue", "Content-Length: 3", line="POST /v1/x HTTP/1.1"), "abc")
+    assert said.startswith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\n")
+
+
+@pytest.mark.parametrize("host", ["http://api.example.com:80", "HTTPS://api.example.com", ""])
+def test_a_request_may_come_as_to_a_proxy(server: StripeServer, host: str) -> None:
+    assert exchange(server, raw(server, line=f"GET {host}/v1/charges?limit=1 HTTP/1.1")).startswith("HTTP/1.1 200 OK")
+    assert (server.requests[0].path, server.requests[0].query) == ("/v1/charges", [("limit", "1")])
 
 
 # ---------------------------------------------------------------------- clock and events

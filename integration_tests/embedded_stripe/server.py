@@ -93,6 +93,8 @@ class _Incoming:
     body: bytes
     address: str
     at: float
+    is_last: bool
+    """Whether the client wants the connection closed after the answer."""
 
     @property
     def path(self) -> str:
@@ -101,6 +103,44 @@ class _Incoming:
     @property
     def query(self) -> Query:
         return parsed(self.target.partition("?")[2])
+
+
+class _Incomings:
+    """The requests of one connection. A client that closes it ends them with an EOFError, wherever it stops."""
+
+    def __init__(self, connection: socket.socket, address: str) -> None:
+        self._connection, self._address = connection, address
+        self._buffer = b""
+
+    def next(self) -> _Incoming:
+        """Raises ValueError if what comes is no request."""
+        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
+            self._receive()
+        head, self._buffer = self._buffer[:end].decode("latin-1"), self._buffer[end + 4 :]
+        at = time.monotonic()
+        first, *lines = head.split("\r\n")
+        method, target, version = first.split(" ", 2)
+        if not target.startswith("/"):  # as to a proxy, with scheme and host
+            target = "/" + re.sub(r"^https?://[^/?]*/?", "", target, flags=re.IGNORECASE)
+        headers = {name.strip().lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
+        options = {option.strip() for option in headers.get("connection", "").lower().split(",")}
+        is_last = "close" in options or (version == "HTTP/1.0" and "keep-alive" not in options)
+        return _Incoming(method, target, headers, self._body(headers), self._address, at, is_last)
+
+    def _body(self, headers: dict[str, str]) -> bytes:
+        length = int(headers.get("content-length", 0))
+        if length and headers.get("expect", "").lower() == "100-continue":
+            self._connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        while len(self._buffer) < length:
+            self._receive()
+        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        return body
+
+    def _receive(self) -> None:
+        chunk = self._connection.recv(65536)
+        if not chunk:
+            raise EOFError
+        self._buffer += chunk
 
 
 class _Limits:
@@ -295,27 +335,16 @@ class StripeServer:
             threading.Thread(target=self._serve, args=(connection, address[0]), daemon=True).start()
 
     def _serve(self, connection: socket.socket, address: str) -> None:
+        incomings = _Incomings(connection, address)
         try:
-            buffer = b""
             while not self._stopped.is_set():
-                while (end := buffer.find(b"\r\n\r\n")) < 0:
-                    chunk = connection.recv(65536)
-                    if not chunk:
-                        return
-                    buffer += chunk
-                head, buffer = buffer[:end].decode("latin-1"), buffer[end + 4 :]
-                at = time.monotonic()
-                first, *lines = head.split("\r\n")
-                method, target, _ = first.split(" ", 2)
-                headers = {name.strip().lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
-                length = int(headers.get("content-length", 0))
-                while len(buffer) < length:
-                    buffer += connection.recv(65536)
-                body, buffer = buffer[:length], buffer[length:]
-                incoming = _Incoming(method, target, headers, body, address, at)
-                if not self._answer(connection, incoming) or headers.get("connection", "").lower() == "close":
+                try:
+                    incoming = incomings.next()
+                except (EOFError, ValueError):
                     return
-        except (OSError, ValueError):
+                if not self._answer(connection, incoming) or incoming.is_last:
+                    return
+        except OSError:
             pass
         finally:
             with self._lock:
@@ -485,6 +514,8 @@ class StripeServer:
         if kind == "gzip_broken":
             body = body[: len(body) // 2]
         headers = self._headers(reply, len(body), zipped)
+        if incoming.is_last:
+            headers["Connection"] = "close"
         reason = HTTPStatus(reply.status).phrase if reply.status in HTTPStatus._value2member_map_ else "Unknown"
         lines = [f"HTTP/1.1 {reply.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
