@@ -318,6 +318,15 @@ def test_what_breaks_the_server_is_shown_with_its_traceback(
     assert ("Traceback" in shown, "TypeError: 'NoneType' object is not callable" in shown) == (True, True)
 
 
+def test_a_head_has_no_body(server: StripeServer) -> None:
+    with requests.Session() as session:
+        session.auth = (server.secret_key, "")
+        head, after = session.head(server.url + "/v1/charges"), session.get(server.url + "/v1/charges")
+    assert (head.status_code, int(head.headers["Content-Length"]) > 0) == (404, True)
+    assert (after.status_code, after.json()["data"]) == (200, [])
+    assert exchange(server, raw(server, line="HEAD /v1/charges HTTP/1.1")).endswith("\r\n\r\n")
+
+
 def test_a_client_that_ends_inside_its_body_is_let_go(server: StripeServer) -> None:
     assert exchange(server, "POST /v1/x HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc") == ""
     assert server.requests == []
@@ -344,6 +353,24 @@ def test_a_connection_ends_when_the_client_wants_it(server: StripeServer, versio
 def test_a_client_is_told_to_go_on_with_its_body(server: StripeServer) -> None:
     said = exchange(server, raw(server, "Expect: 100-Continue", "Content-Length: 3", line="POST /v1/x HTTP/1.1"), "abc")
     assert said.startswith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\n")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip", "gzip"),
+        ("deflate, GZip ; q=0.5", "gzip"),
+        ("gzip;q=0", None),
+        ("gzip; Q=0.00, br", None),
+        ("identity", None),
+        ("notgzip", None),
+    ],
+)
+def test_an_answer_is_zipped_for_who_takes_it(
+    account: Account, server: StripeServer, accepted: str, encoding: str | None
+) -> None:
+    account.create("charge")
+    assert get(server, "/v1/charges", headers={"Accept-Encoding": accepted}).headers.get("Content-Encoding") == encoding
 
 
 @pytest.mark.parametrize("host", ["http://api.example.com:80", "HTTPS://api.example.com", ""])

@@ -17,6 +17,7 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from itertools import product
 from types import TracebackType
@@ -507,7 +508,7 @@ class StripeServer:
     def _send(self, connection: socket.socket, incoming: _Incoming, reply: _Reply, fault: Fault | None = None) -> bool:
         kind = fault.kind if fault else ""
         body = reply.body[: len(reply.body) * 2 // 3] if kind == "cut_body" else reply.body
-        zipped = self.gzip and "gzip" in incoming.headers.get("accept-encoding", "") and len(body) > 200
+        zipped = self.gzip and len(body) > 200 and _takes_gzip(incoming.headers.get("accept-encoding", ""))
         if zipped:
             packer = zlib.compressobj(1, zlib.DEFLATED, 31)
             body = packer.compress(body) + packer.flush()
@@ -516,6 +517,8 @@ class StripeServer:
         headers = self._headers(reply, len(body), zipped)
         if incoming.is_last:
             headers["Connection"] = "close"
+        if incoming.method == "HEAD":
+            body = b""
         reason = HTTPStatus(reply.status).phrase if reply.status in HTTPStatus._value2member_map_ else "Unknown"
         lines = [f"HTTP/1.1 {reply.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
@@ -569,6 +572,15 @@ class StripeServer:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             problem = {"error": f"{type(error).__name__}: {error}"}
             return _Reply(400, orjson.dumps(problem))
+
+
+@lru_cache
+def _takes_gzip(accepted: str) -> bool:
+    for each in accepted.lower().replace(" ", "").split(","):
+        name, _, weight = each.partition(";q=")
+        if name == "gzip":
+            return re.fullmatch(r"0(\.0*)?", weight) is None
+    return False
 
 
 def _token(authorization: str) -> str:
