@@ -147,6 +147,14 @@ def test_an_account_that_was_forgotten_is_made_again_as_it_was(platform: Account
     assert before == after
 
 
+def test_one_of_thousands_has_its_capabilities(platform: Account, server: StripeServer) -> None:
+    platform.connect_many(2, small_shop, spread="even")
+    ident = platform.objects("account")[0]["id"]
+    assert get(server, f"/v1/accounts/{ident}/capabilities").json()["data"] == []
+    platform.create("capability", {"id": "transfers", "account": ident})
+    assert [each["id"] for each in get(server, f"/v1/accounts/{ident}/capabilities").json()["data"]] == ["transfers"]
+
+
 def test_one_of_thousands_can_change_and_go(platform: Account, server: StripeServer) -> None:
     platform.connect_many(1000, small_shop)
     ident = ids(server, "/v1/accounts?limit=1")[0]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -91,6 +93,15 @@ def test_a_lock_timeout_has_no_request_id(server: StripeServer) -> None:
     answer = get(server, "/v1/charges")
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "lock_timeout")
     assert "Request-Id" not in answer.headers
+
+
+@pytest.mark.parametrize("kind", ["rate_limit", "lock_timeout"])
+def test_a_refusal_for_now_comes_with_more_headers(server: StripeServer, kind: str) -> None:
+    server.fault(kind, headers={"Retry-After": "7"})
+    server.fault(kind)
+    first, second = get(server, "/v1/charges"), get(server, "/v1/charges")
+    assert (first.headers["Retry-After"], "Retry-After" in second.headers) == ("7", False)
+    assert first.headers.get("Stripe-Rate-Limited-Reason") == second.headers.get("Stripe-Rate-Limited-Reason")
 
 
 @pytest.mark.parametrize("kind", ["reset_before", "reset_inside", "short_body"])
@@ -267,6 +278,107 @@ def test_sixty_answers_take_their_latency_side_by_side(account: Account) -> None
         assert 0.19 < time.monotonic() - start < 2
 
 
+# ---------------------------------------------------------------------- HTTP
+
+
+def exchange(server: StripeServer, *requests: str) -> str:
+    """All that the server sends to raw requests until it closes; the client says at once that it sends no more."""
+    _, _, port = server.url.rpartition(":")
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=5) as connection:
+        connection.sendall("".join(requests).encode())
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+
+def raw(server: StripeServer, *headers: str, line: str = "GET /v1/charges HTTP/1.1") -> str:
+    return "\r\n".join([line, f"Authorization: Bearer {server.secret_key}", *headers, "", ""])
+
+
+def test_what_breaks_the_server_is_an_api_error_and_is_told(server: StripeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    server.fault(Fault("status", match=lambda request: bool(request.query[7])))
+    answer = get(server, "/v1/charges")
+    assert (answer.status_code, answer.json()) == (
+        500,
+        {"error": {"message": "An unknown error occurred", "type": "api_error"}},
+    )
+    assert [each.exc_type for each in told] == [IndexError]
+    server.clear_faults()
+    assert get(server, "/v1/charges").status_code == 200
+
+
+def test_what_breaks_the_server_is_shown_with_its_traceback(
+    server: StripeServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
+    monkeypatch.setattr(server, "_reply", None)
+    assert get(server, "/v1/charges").status_code == 500
+    shown = capfd.readouterr().err
+    assert ("Traceback" in shown, "TypeError: 'NoneType' object is not callable" in shown) == (True, True)
+
+
+def test_a_head_has_no_body(server: StripeServer) -> None:
+    with requests.Session() as session:
+        session.auth = (server.secret_key, "")
+        head, after = session.head(server.url + "/v1/charges"), session.get(server.url + "/v1/charges")
+    assert (head.status_code, int(head.headers["Content-Length"]) > 0) == (404, True)
+    assert (after.status_code, after.json()["data"]) == (200, [])
+    assert exchange(server, raw(server, line="HEAD /v1/charges HTTP/1.1")).endswith("\r\n\r\n")
+
+
+def test_a_client_that_ends_inside_its_body_is_let_go(server: StripeServer) -> None:
+    assert exchange(server, "POST /v1/x HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc") == ""
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "answers"),
+    [
+        ("1.1", "keep-alive", 2),
+        ("1.1", "close", 1),
+        ("1.1", "Close", 1),
+        ("1.1", "TE, CLOSE", 1),
+        ("1.0", "TE", 1),
+        ("1.0", "Keep-Alive", 2),
+    ],
+)
+def test_a_connection_ends_when_the_client_wants_it(server: StripeServer, version: str, connection: str, answers: int) -> None:
+    request = raw(server, f"Connection: {connection}", line=f"GET /v1/charges HTTP/{version}")
+    said = exchange(server, request, request)
+    assert len(server.requests) == said.count("HTTP/1.1 200 OK") == answers
+    assert said.count("Connection: close" if answers == 1 else "Connection: keep-alive") == answers
+
+
+def test_a_client_is_told_to_go_on_with_its_body(server: StripeServer) -> None:
+    said = exchange(server, raw(server, "Expect: 100-Continue", "Content-Length: 3", line="POST /v1/x HTTP/1.1"), "abc")
+    assert said.startswith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\n")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip", "gzip"),
+        ("deflate, GZip ; q=0.5", "gzip"),
+        ("gzip;q=0", None),
+        ("gzip; Q=0.00, br", None),
+        ("identity", None),
+        ("notgzip", None),
+    ],
+)
+def test_an_answer_is_zipped_for_who_takes_it(
+    account: Account, server: StripeServer, accepted: str, encoding: str | None
+) -> None:
+    account.create("charge")
+    assert get(server, "/v1/charges", headers={"Accept-Encoding": accepted}).headers.get("Content-Encoding") == encoding
+
+
+@pytest.mark.parametrize("host", ["http://api.example.com:80", "HTTPS://api.example.com", ""])
+def test_a_request_may_come_as_to_a_proxy(server: StripeServer, host: str) -> None:
+    assert exchange(server, raw(server, line=f"GET {host}/v1/charges?limit=1 HTTP/1.1")).startswith("HTTP/1.1 200 OK")
+    assert (server.requests[0].path, server.requests[0].query) == ("/v1/charges", [("limit", "1")])
+
+
 # ---------------------------------------------------------------------- clock and events
 
 
@@ -391,6 +503,28 @@ def test_a_pending_balance_transaction_settles_in_silence(account: Account, serv
 
 
 # ---------------------------------------------------------------------- versions, keys, lists
+
+
+@pytest.mark.parametrize(
+    ("path", "message", "param", "code"),
+    [
+        ("/v1/charges?foo=1", "Received unknown parameter: foo", "foo", "parameter_unknown"),
+        ("/v1/charges?foo=1&limit=2&bar[]=2&foo=3", "Received unknown parameters: foo, bar[]", "foo", "parameter_unknown"),
+        ("/v1/charges?expand=data.customer", "Invalid array", "expand", None),
+        ("/v1/charges/ch_1?expand=customer", "Invalid array", "expand", None),
+        ("/v1/events?types=charge.failed", "Invalid array", "types", None),
+        (
+            "/v1/charges?expand[]=data.a.b.c.d",
+            "You cannot expand more than 4 levels of a property. Property: data.a.b.c.d",
+            None,
+            "property_expansion_max_depth",
+        ),
+    ],
+)
+def test_wrong_parameters_are_named(server: StripeServer, path: str, message: str, param: str | None, code: str | None) -> None:
+    refused = get(server, path)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["message"], error.get("param"), error.get("code")) == (400, message, param, code)
 
 
 def test_an_answer_is_in_the_version_that_was_asked_for(account: Account, server: StripeServer) -> None:

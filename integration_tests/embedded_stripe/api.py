@@ -438,7 +438,8 @@ def _nested(call: Call, collection: Collection, ident: str, inside: Inside) -> b
     account, kind = call.account, inside.of[0]
     known = {**inside.filters, **(CREATED if inside.by_created else {})}
     given = parameters(call.query, known, paged=inside.is_paged)
-    items: Sequence[Object] | None = account.shelf(collection.object).bulk_items(ident, inside.name)
+    shelf = account.shelf(collection.object)
+    items: Sequence[Object] | None = None if inside.by else shelf.bulk_items(ident, inside.name)
     if items is None:
         items = account.inside(_owner(call, collection.object, ident), inside)
     if given.values or given.ranges:

@@ -153,8 +153,9 @@ def aged_out(event: str, param: str | None, status: int) -> StripeError:
     )
 
 
-def unknown_parameter(name: str) -> StripeError:
-    return StripeError(400, f"Received unknown parameter: {name}", "parameter_unknown", name)
+def unknown_parameters(names: list[str]) -> StripeError:
+    parameters = "parameter" if len(names) == 1 else "parameters"
+    return StripeError(400, f"Received unknown {parameters}: {', '.join(names)}", "parameter_unknown", names[0])
 
 
 def missing_parameter(name: str) -> StripeError:
@@ -173,6 +174,10 @@ def empty_parameter(name: str) -> StripeError:
 
 def bad_integer(name: str, value: str) -> StripeError:
     return StripeError(400, f"Invalid integer: {value}", "parameter_invalid_integer", name)
+
+
+def bad_array(name: str) -> StripeError:
+    return StripeError(400, "Invalid array", None, name)
 
 
 def bad_boolean(name: str, value: str) -> StripeError:
@@ -196,7 +201,8 @@ def not_expandable(field_name: str, *, hint: str | None = None) -> StripeError:
 
 
 def too_deep(path: str) -> StripeError:
-    return StripeError(400, f"You cannot expand more than 4 levels of a property. Property: {path}")
+    message = f"You cannot expand more than 4 levels of a property. Property: {path}"
+    return StripeError(400, message, "property_expansion_max_depth")
 
 
 def of_another_customer() -> StripeError:

@@ -37,9 +37,10 @@ class Fault:
     """What goes wrong with the requests whose path (with its query) matches `path`, a regular expression, and for
     which `match` is true: `times` of them, or all if None, once `after` have gone well.
 
-    `status`, `body` ("json", "html", "empty"), `headers`, `code`, `message` and `param` shape the kind `status`; `reason` is
-    the `Stripe-Rate-Limited-Reason` of `rate_limit`; `seconds` is for `slow` and, a byte, for `trickle`; `location` is
-    where `redirect` points to. `odd_value` puts `raw` in place of the body's first value `of`.
+    `status`, `body` ("json", "html", "empty"), `code`, `message` and `param` shape the kind `status`; `headers` come with it,
+    and with `rate_limit` and `lock_timeout`; `reason` is the `Stripe-Rate-Limited-Reason` of `rate_limit`; `seconds` is for
+    `slow` and, a byte, for `trickle`; `location` is where `redirect` points to. `odd_value` puts `raw` in place of the body's
+    first value `of`.
     """
 
     kind: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -42,19 +43,18 @@ def parameters(query: Query, known: Mapping[str, Filter], *, paged: bool = True)
     """A list that is not `paged` comes whole, and takes neither `limit` nor cursors."""
     given = Parameters(10 if paged else _EVERYTHING, None, None, [], {}, {})
     for name, value in query:
-        match = _NAME.match(name)
-        base, keys = (match[1], re.findall(r"\[([^\[\]]*)\]", match[2])) if match else (name, [])
-        whole = base + "".join(f"[{key}]" for key in keys)
-        is_list = len(keys) == 1 and (keys[0] == "" or keys[0].isdigit())
+        base, keys, is_list = _parts(name)
         if base == "expand" and is_list:
             given.expand.append(value)
             continue
-        filtered = known.get(whole) or (known.get(base) if is_list or not keys or keys[0] in _RANGES else None)
-        pageable = paged and not keys and base in ("limit", "starting_after", "ending_before")
-        if not pageable and (filtered is None or not _takes(filtered, keys, is_list)):
-            raise errors.unknown_parameter(whole)
+        filtered = _filter_of(name, known)
+        if not _is_known(name, known, paged):
+            unknown = {each: None for each, _ in query if not _is_known(each, known, paged)}
+            raise errors.unknown_parameters(list(unknown))
+        if not keys and (base == "expand" or (filtered is not None and filtered.kind == "in")):
+            raise errors.bad_array(base)
         if value == "":
-            raise errors.empty_parameter(whole)
+            raise errors.empty_parameter(name)
         if base == "limit":
             given.limit = min(max(_integer("limit", value), 1), 100)
         elif base == "starting_after":
@@ -63,11 +63,11 @@ def parameters(query: Query, known: Mapping[str, Filter], *, paged: bool = True)
             given.ending_before = value
         elif filtered is not None and filtered.kind == "range":
             bound = keys[0] if keys else "is"
-            given.ranges.setdefault(base, {})[bound] = _integer(whole, value)
+            given.ranges.setdefault(base, {})[bound] = _integer(name, value)
         elif is_list:
             given.values.setdefault(base, []).append(value)
         elif filtered is not None:
-            given.values[whole] = _checked(whole, value, filtered)
+            given.values[name] = _checked(name, value, filtered)
     for name in given.values:
         if (needed := known[name].needs) and needed not in given.values:
             raise errors.missing_parameter(needed)
@@ -76,10 +76,33 @@ def parameters(query: Query, known: Mapping[str, Filter], *, paged: bool = True)
     return given
 
 
+@lru_cache(1000)
+def _parts(name: str) -> tuple[str, list[str], bool]:
+    """What is before a name's brackets, what is in each of them, and whether they are those of an array."""
+    match = _NAME.match(name)
+    base, keys = (match[1], re.findall(r"\[([^\[\]]*)\]", match[2])) if match else (name, [])
+    return base, keys, len(keys) == 1 and (keys[0] == "" or keys[0].isdigit())
+
+
+def _filter_of(name: str, known: Mapping[str, Filter]) -> Filter | None:
+    base, keys, is_list = _parts(name)
+    return known.get(name) or (known.get(base) if is_list or not keys or keys[0] in _RANGES else None)
+
+
+def _is_known(name: str, known: Mapping[str, Filter], paged: bool) -> bool:
+    base, keys, is_list = _parts(name)
+    if base == "expand" and (is_list or not keys):
+        return True
+    if paged and not keys and base in ("limit", "starting_after", "ending_before"):
+        return True
+    filtered = _filter_of(name, known)
+    return filtered is not None and _takes(filtered, keys, is_list)
+
+
 def _takes(filtered: Filter, keys: list[str], is_list: bool) -> bool:
-    """Whether a parameter of this kind is written with these brackets."""
+    """Whether a parameter of this kind is written with these brackets; an array's may be missing, to be refused by itself."""
     if filtered.kind == "in":
-        return is_list
+        return is_list or not keys
     if filtered.kind == "range":
         return not keys or (len(keys) == 1 and keys[0] in _RANGES)
     return not is_list

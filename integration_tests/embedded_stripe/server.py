@@ -17,6 +17,7 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from itertools import product
 from types import TracebackType
@@ -93,6 +94,8 @@ class _Incoming:
     body: bytes
     address: str
     at: float
+    is_last: bool
+    """Whether the client wants the connection closed after the answer."""
 
     @property
     def path(self) -> str:
@@ -101,6 +104,44 @@ class _Incoming:
     @property
     def query(self) -> Query:
         return parsed(self.target.partition("?")[2])
+
+
+class _Incomings:
+    """The requests of one connection. A client that closes it ends them with an EOFError, wherever it stops."""
+
+    def __init__(self, connection: socket.socket, address: str) -> None:
+        self._connection, self._address = connection, address
+        self._buffer = b""
+
+    def next(self) -> _Incoming:
+        """Raises ValueError if what comes is no request."""
+        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
+            self._receive()
+        head, self._buffer = self._buffer[:end].decode("latin-1"), self._buffer[end + 4 :]
+        at = time.monotonic()
+        first, *lines = head.split("\r\n")
+        method, target, version = first.split(" ", 2)
+        if not target.startswith("/"):  # as to a proxy, with scheme and host
+            target = "/" + re.sub(r"^https?://[^/?]*/?", "", target, flags=re.IGNORECASE)
+        headers = {name.strip().lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
+        options = {option.strip() for option in headers.get("connection", "").lower().split(",")}
+        is_last = "close" in options or (version == "HTTP/1.0" and "keep-alive" not in options)
+        return _Incoming(method, target, headers, self._body(headers), self._address, at, is_last)
+
+    def _body(self, headers: dict[str, str]) -> bytes:
+        length = int(headers.get("content-length", 0))
+        if length and headers.get("expect", "").lower() == "100-continue":
+            self._connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        while len(self._buffer) < length:
+            self._receive()
+        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        return body
+
+    def _receive(self) -> None:
+        chunk = self._connection.recv(65536)
+        if not chunk:
+            raise EOFError
+        self._buffer += chunk
 
 
 class _Limits:
@@ -295,27 +336,16 @@ class StripeServer:
             threading.Thread(target=self._serve, args=(connection, address[0]), daemon=True).start()
 
     def _serve(self, connection: socket.socket, address: str) -> None:
+        incomings = _Incomings(connection, address)
         try:
-            buffer = b""
             while not self._stopped.is_set():
-                while (end := buffer.find(b"\r\n\r\n")) < 0:
-                    chunk = connection.recv(65536)
-                    if not chunk:
-                        return
-                    buffer += chunk
-                head, buffer = buffer[:end].decode("latin-1"), buffer[end + 4 :]
-                at = time.monotonic()
-                first, *lines = head.split("\r\n")
-                method, target, _ = first.split(" ", 2)
-                headers = {name.strip().lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
-                length = int(headers.get("content-length", 0))
-                while len(buffer) < length:
-                    buffer += connection.recv(65536)
-                body, buffer = buffer[:length], buffer[length:]
-                incoming = _Incoming(method, target, headers, body, address, at)
-                if not self._answer(connection, incoming) or headers.get("connection", "").lower() == "close":
+                try:
+                    incoming = incomings.next()
+                except (EOFError, ValueError):
                     return
-        except (OSError, ValueError):
+                if not self._answer(connection, incoming) or incoming.is_last:
+                    return
+        except OSError:
             pass
         finally:
             with self._lock:
@@ -324,23 +354,30 @@ class StripeServer:
 
     def _answer(self, connection: socket.socket, incoming: _Incoming) -> bool:
         """Answers, as its faults have it; false if the connection ends with that."""
-        if incoming.path.startswith("/_control/"):
-            self._send(connection, incoming, self._control(incoming))
-            return True
-        fault = self._fault_for(incoming)
+        is_control = incoming.path.startswith("/_control/")
+        fault = None
+        try:
+            fault = None if is_control else self._fault_for(incoming)
+            reply = self._control(incoming) if is_control else self._reply(incoming, fault)
+        except Exception as error:
+            reply = self._broken(error)
+        if is_control:
+            return self._send(connection, incoming, reply)
+        self._log(incoming, reply.status)
         if fault and fault.kind == "reset_before":
-            self._log(incoming, 0)
             return _reset(connection)
         if fault and fault.kind == "hang":
-            self._log(incoming, 0)
             self._stopped.wait()
             return False
-        reply = self._reply(incoming, fault)
-        self._log(incoming, reply.status)
         wait = self.latency + (fault.seconds if fault and fault.kind == "slow" else 0)
         if wait:
             self._stopped.wait(max(0.0, wait - (time.monotonic() - incoming.at)))
         return self._send(connection, incoming, reply, fault)
+
+    def _broken(self, error: Exception) -> _Reply:
+        """The answer when this server itself fails. The hook shows the traceback, and has pytest fail the test."""
+        threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread())))
+        return self._refusal(errors.went_wrong(500, {}), self.account, self.account.default_version)
 
     def _fault_for(self, incoming: _Incoming) -> Fault | None:
         if not self.faults:
@@ -361,6 +398,8 @@ class StripeServer:
     # ------------------------------------------------------------------ replies
 
     def _reply(self, incoming: _Incoming, fault: Fault | None) -> _Reply:
+        if fault and fault.kind in ("reset_before", "hang"):
+            return _Reply(0, b"")
         account = self.account
         version = incoming.headers.get("stripe-version", account.default_version)
         try:
@@ -405,10 +444,10 @@ class StripeServer:
     def _failed(self, fault: Fault, key: Key, account: Account, to: Route) -> _Reply | None:
         """The answer of a fault that has one of its own. Raises the error that the fault is."""
         kind = fault.kind
-        if kind == "rate_limit":
-            raise errors.rate_limited(account.livemode, fault.reason)
-        if kind == "lock_timeout":
-            raise errors.locked()
+        if kind in ("rate_limit", "lock_timeout"):
+            error = errors.locked() if kind == "lock_timeout" else errors.rate_limited(account.livemode, fault.reason)
+            error.headers |= fault.headers
+            raise error
         if kind == "revoked":
             raise errors.invalid_key(key.token)
         if kind == "permission":
@@ -469,13 +508,17 @@ class StripeServer:
     def _send(self, connection: socket.socket, incoming: _Incoming, reply: _Reply, fault: Fault | None = None) -> bool:
         kind = fault.kind if fault else ""
         body = reply.body[: len(reply.body) * 2 // 3] if kind == "cut_body" else reply.body
-        zipped = self.gzip and "gzip" in incoming.headers.get("accept-encoding", "") and len(body) > 200
+        zipped = self.gzip and len(body) > 200 and _takes_gzip(incoming.headers.get("accept-encoding", ""))
         if zipped:
             packer = zlib.compressobj(1, zlib.DEFLATED, 31)
             body = packer.compress(body) + packer.flush()
         if kind == "gzip_broken":
             body = body[: len(body) // 2]
         headers = self._headers(reply, len(body), zipped)
+        if incoming.is_last:
+            headers["Connection"] = "close"
+        if incoming.method == "HEAD":
+            body = b""
         reason = HTTPStatus(reply.status).phrase if reply.status in HTTPStatus._value2member_map_ else "Unknown"
         lines = [f"HTTP/1.1 {reply.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
@@ -529,6 +572,15 @@ class StripeServer:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             problem = {"error": f"{type(error).__name__}: {error}"}
             return _Reply(400, orjson.dumps(problem))
+
+
+@lru_cache
+def _takes_gzip(accepted: str) -> bool:
+    for each in accepted.lower().replace(" ", "").split(","):
+        name, _, weight = each.partition(";q=")
+        if name == "gzip":
+            return re.fullmatch(r"0(\.0*)?", weight) is None
+    return False
 
 
 def _token(authorization: str) -> str:
