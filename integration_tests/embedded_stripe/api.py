@@ -324,7 +324,7 @@ def _search(call: Call, collection: Collection) -> bytes:
     given = parameters(call.query, _OF_SEARCH)
     for name in ("starting_after", "ending_before"):
         if getattr(given, name):
-            raise errors.unknown_parameter(name)
+            raise errors.unknown_parameters([name])
     if "query" not in given.values:
         raise errors.missing_parameter("query")
     tree = expansion([path for path in given.expand if path != "total_count"], kind, call.version, listed=True)
