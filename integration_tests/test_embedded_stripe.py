@@ -40,6 +40,12 @@ def get(server: StripeServer, path: str, **options: Any) -> requests.Response:
     return requests.get(server.url + path, timeout=5, allow_redirects=False, **options)
 
 
+def in_version(version: str, server: StripeServer, path: str) -> Any:
+    answer = get(server, path, headers={"Stripe-Version": version})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
 def ids(server: StripeServer, path: str) -> list[str]:
     return [each["id"] for each in get(server, path).json()["data"]]
 
@@ -451,6 +457,53 @@ def test_what_is_new_is_not_expanded_in_an_old_version(server: StripeServer) -> 
     path = "/v1/invoices?expand[]=data.payments"
     assert get(server, path, headers={"Stripe-Version": "2024-06-20"}).status_code == 400
     assert get(server, path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("charges?expand[]=data.payment_intent", ()),
+        ("disputes?expand[]=data.charge.payment_intent", ("charge",)),
+        ("payment_intents?expand[]=data.latest_charge.payment_intent", ("latest_charge",)),
+        ("balance_transactions?expand[]=data.source.payment_intent", ("source",)),
+    ],
+)
+def test_a_charge_of_old_names_its_invoice_beside_its_payment_intent(
+    account: Account, server: StripeServer, path: str, place: tuple[str, ...]
+) -> None:
+    account.create("payment_intent", {"id": "pi_1", "latest_charge": "ch_1"})
+    account.create("charge", {"id": "ch_1", "payment_intent": "pi_1"})
+    account.create("dispute", {"charge": "ch_1"})
+    account.create("balance_transaction", {"source": "ch_1"})
+    account.create("invoice_payment", {"invoice": "in_1", "payment_intent": "pi_1"})
+    (found,) = in_version("2024-06-20", server, f"/v1/{path}")["data"]
+    for name in place:
+        found = found[name]
+    assert (found["invoice"], found["payment_intent"]["id"], found["payment_intent"]["invoice"]) == ("in_1", "pi_1", "in_1")
+
+
+@pytest.mark.parametrize("path", ["charges?expand[]=data.refunds", "payment_intents?expand[]=data.latest_charge"])
+def test_a_charge_of_old_has_its_refunds_wherever_it_stands(account: Account, server: StripeServer, path: str) -> None:
+    account.create("payment_intent", {"latest_charge": "ch_1"})
+    account.create("charge", {"id": "ch_1"})
+    account.create("refund", {"id": "re_1", "charge": "ch_1"})
+    for shown in ("charges", path):
+        (found,) = in_version("2022-08-01", server, f"/v1/{shown}")["data"]
+        refunds = found.get("latest_charge", found)["refunds"]
+        assert ([each["id"] for each in refunds["data"]], refunds["has_more"]) == (["re_1"], False)
+    assert "refunds" not in in_version("2022-11-15", server, "/v1/charges/ch_1")
+
+
+def test_an_item_of_old_has_no_period_of_its_own(account: Account, server: StripeServer) -> None:
+    account.create("subscription", {"id": "sub_1"})
+    path = "/v1/subscription_items?subscription=sub_1"
+    old, new = (in_version(each, server, path)["data"][0] for each in ("2025-02-24.acacia", "2025-03-31.basil"))
+    assert ("current_period_end" in old, "current_period_end" in new) == (False, True)
+
+
+def test_expanding_in_an_old_version_needs_a_permission_too(account: Account, server: StripeServer) -> None:
+    key, old = server.restricted_key(["invoice_read"]), {"Stripe-Version": "2024-06-20"}
+    assert get(server, "/v1/invoices?expand[]=data.payment_intent", key=key, headers=old).status_code == 403
 
 
 def test_an_invoice_of_old_has_rendering_options(account: Account, server: StripeServer) -> None:
