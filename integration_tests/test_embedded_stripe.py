@@ -494,6 +494,28 @@ def test_a_charge_of_old_has_its_refunds_wherever_it_stands(account: Account, se
     assert "refunds" not in in_version("2022-11-15", server, "/v1/charges/ch_1")
 
 
+def test_a_payment_intent_of_old_has_its_charges(account: Account, server: StripeServer) -> None:
+    account.default_version = "2022-08-01"
+    account.create("charge", {"id": "ch_1", "payment_intent": "pi_1", "customer": account.create("customer")["id"]})
+    account.create("charge", {"id": "ch_2", "payment_intent": "pi_1"})
+    shown = account.view(account.create("payment_intent", {"id": "pi_1"}), version="2022-08-01")["charges"]
+    assert ([each["id"] for each in shown["data"]], shown["total_count"]) == (["ch_2", "ch_1"], 2)
+    assert (shown["has_more"], shown["url"]) == (False, "/v1/charges?payment_intent=pi_1")
+    assert shown == account.objects("event")[0]["data"]["object"]["charges"]
+    path = "/v1/payment_intents?expand[]=data.charges&expand[]=data.charges.data.customer"
+    (found,) = in_version("2022-08-01", server, path)["data"]
+    assert found["charges"]["data"][1]["customer"]["object"] == "customer"
+
+
+@pytest.mark.parametrize("version", ["2022-11-15", "2026-08-26.dahlia"])
+def test_a_payment_intent_has_no_charges_since(account: Account, server: StripeServer, version: str) -> None:
+    account.create("payment_intent", {"id": "pi_1"})
+    assert "charges" not in in_version(version, server, "/v1/payment_intents/pi_1")
+    refused = get(server, "/v1/payment_intents?expand[]=data.charges", headers={"Stripe-Version": version})
+    assert (refused.status_code, refused.json()["error"]["message"][:34]) == (400, "This property cannot be expanded (")
+    assert get(server, "/v1/payment_intents/pi_1/charges").status_code == 404
+
+
 def test_an_item_of_old_has_no_period_of_its_own(account: Account, server: StripeServer) -> None:
     account.create("subscription", {"id": "sub_1"})
     path = "/v1/subscription_items?subscription=sub_1"

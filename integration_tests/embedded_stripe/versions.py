@@ -21,8 +21,8 @@ def is_current(version: str) -> bool:
 class _Change:
     """What the versions before `since` had otherwise, by kind: `shape` makes an object of today's shape one of theirs.
 
-    `expanded` and `contained` are the places that only they had, as in `Kind`; `new` those that they did not have.
-    `unasked` is what they showed without being asked.
+    `expanded` and `contained` are the places that only they had, as in `Kind`; `new` those that they did not have. They showed
+    the lists that are `contained`, and what is `unasked` without being asked.
     """
 
     since: str
@@ -39,14 +39,15 @@ def kind_at(name: str, version: str) -> Kind:
     known = kind_of(name)
     for change in _CHANGES:
         if version < change.since:
-            new = change.new.get(name, ())
+            new, contained = change.new.get(name, ()), change.contained.get(name, {})
             expandable = {at: to for at, to in known.expandable.items() if at not in new}
             contains = {at: of for at, of in known.contains.items() if at.removesuffix(".data") not in new}
+            lists = {at: inside for at, inside in known.lists.items() if at not in new}
             known = replace(
                 known,
                 expandable={**expandable, **change.expanded.get(name, {})},
-                contains={**contains, **change.contained.get(name, {})},
-                lists={at: inside for at, inside in known.lists.items() if at not in new},
+                contains={**contains, **contained},
+                lists={at: replace(each, is_shown=each.is_shown or f"{at}.data" in contained) for at, each in lists.items()},
                 unasked=(*known.unasked, *change.unasked.get(name, ())),
             )
     return known
@@ -214,5 +215,9 @@ _CHANGES = (
         },
     ),
     _Change("2024-04-10", shape={"invoice": _rendering_options, "product": _product}),
-    _Change("2022-11-15", unasked={"charge": ("refunds",)}),
+    _Change(
+        "2022-11-15",
+        contained={"payment_intent": {"charges.data": "charge"}},
+        unasked={"charge": ("refunds",)},
+    ),
 )
