@@ -516,6 +516,34 @@ def test_a_payment_intent_has_no_charges_since(account: Account, server: StripeS
     assert get(server, "/v1/payment_intents/pi_1/charges").status_code == 404
 
 
+def test_a_customer_of_old_has_its_lists_unasked(account: Account, server: StripeServer) -> None:
+    account.create("customer", {"id": "cus_1"})
+    account.create("tax_id", {"id": "txi_1", "customer": "cus_1"})
+    account.create("card", {"id": "card_1", "customer": "cus_1"})
+    account.create("subscription", {"id": "sub_1", "customer": "cus_1"})
+    account.default_version = "2020-03-02"
+    account.update("customer", "cus_1", {"name": "Jenny"})
+    old = in_version("2020-03-02", server, "/v1/customers/cus_1")
+    listed = {name: [each["id"] for each in old[name]["data"]] for name in ("sources", "subscriptions", "tax_ids")}
+    assert listed == {"sources": ["card_1"], "subscriptions": ["sub_1"], "tax_ids": ["txi_1"]}
+    assert "current_period_end" in old["subscriptions"]["data"][0]
+    assert old == in_version("2020-03-02", server, "/v1/customers/cus_1?expand[]=sources&expand[]=tax_ids")
+    assert old == account.objects("event")[0]["data"]["object"]
+    assert not listed.keys() & in_version("2020-08-27", server, "/v1/customers/cus_1").keys()
+
+
+def test_a_plan_of_old_has_its_tiers_unasked(account: Account, server: StripeServer) -> None:
+    tiered = account.create("price", {"id": "price_1", "billing_scheme": "tiered"})
+    account.create("price", {"id": "price_2"})
+    account.create("subscription", {"items": [{"price": tiered}]})
+    old = {each["id"]: each for each in in_version("2020-03-02", server, "/v1/plans?expand[]=data.tiers")["data"]}
+    assert (old["price_1"]["tiers"], old["price_2"]["tiers"]) == (tiered["tiers"], None)
+    assert in_version("2020-03-02", server, "/v1/plans/price_1") == old["price_1"]
+    (subscription,) = in_version("2020-03-02", server, "/v1/subscriptions")["data"]
+    assert subscription["plan"] == subscription["items"]["data"][0]["plan"] == old["price_1"]
+    assert "tiers" not in in_version("2020-08-27", server, "/v1/plans/price_1")
+
+
 def test_an_item_of_old_has_no_period_of_its_own(account: Account, server: StripeServer) -> None:
     account.create("subscription", {"id": "sub_1"})
     path = "/v1/subscription_items?subscription=sub_1"

@@ -168,6 +168,11 @@ def _rendering_options(obj: Object, find: Find, payment_of: Find) -> None:
     obj["rendering_options"] = {"amount_tax_display": rendering["amount_tax_display"]} if rendering else None
 
 
+def _tiers(obj: Object, find: Find, payment_of: Find) -> None:
+    """A plan inside another object is kept without its tiers."""
+    obj["tiers"] = (find(obj["id"]) or obj).get("tiers")
+
+
 _STUB = {"id", "object", "deleted"}  # all that is known of an object that is gone
 _CHANGES = (
     _Change(
@@ -219,5 +224,10 @@ _CHANGES = (
         "2022-11-15",
         contained={"payment_intent": {"charges.data": "charge"}},
         unasked={"charge": ("refunds",)},
+    ),
+    _Change(
+        "2020-08-27",
+        shape={"plan": _tiers},
+        unasked={"customer": ("sources", "subscriptions", "tax_ids"), "plan": ("tiers",)},
     ),
 )
