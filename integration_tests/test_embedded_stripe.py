@@ -544,6 +544,60 @@ def test_a_plan_of_old_has_its_tiers_unasked(account: Account, server: StripeSer
     assert "tiers" not in in_version("2020-08-27", server, "/v1/plans/price_1")
 
 
+def test_an_invoice_item_of_old_tells_its_price_and_subscription_by_itself(account: Account, server: StripeServer) -> None:
+    account.create("price", {"id": "price_1"})
+    account.create("subscription", {"id": "sub_1"})
+    pricing = {"price_details": {"price": "price_1"}, "unit_amount_decimal": "700"}
+    origin = {"subscription_details": {"subscription": "sub_1", "subscription_item": "si_1"}}
+    account.create("invoiceitem", {"id": "ii_1", "pricing": pricing, "parent": origin, "proration": True})
+    account.create("invoiceitem", {"id": "ii_2", "pricing": pricing | {"unit_amount_decimal": "0.5"}})
+    path = "/v1/invoiceitems?expand[]=data.subscription&expand[]=data.price.product"
+    plain, prorated = in_version("2024-06-20", server, path)["data"]
+    assert (prorated["price"]["id"], prorated["plan"]["object"], prorated["subscription"]["id"]) == ("price_1", "plan", "sub_1")
+    assert (prorated["subscription_item"], prorated["unit_amount"], prorated["unit_amount_decimal"]) == ("si_1", 700, "700")
+    assert (plain["price"]["id"], plain["plan"], plain["subscription"]) == ("price_1", None, None)
+    assert "subscription_item" not in plain
+    assert (plain["unit_amount"], plain["unit_amount_decimal"]) == (None, "0.5")
+    assert not {"parent", "pricing"} & (plain.keys() | prorated.keys())
+
+
+def test_a_credit_note_of_old_has_one_refund_and_its_tax_amounts(account: Account, server: StripeServer) -> None:
+    rate = account.create("tax_rate")["id"]
+    tax = {"amount": 19, "tax_behavior": "inclusive", "taxability_reason": "standard_rated", "taxable_amount": 100}
+    refunds = [{"amount_refunded": 100, "refund": account.create("refund", {"id": "re_1"})["id"]}]
+    account.create("credit_note", {"refunds": refunds, "total_taxes": [tax | {"tax_rate_details": {"tax_rate": rate}}]})
+    account.create("credit_note")
+    plain, refunded = in_version("2024-06-20", server, "/v1/credit_notes?expand[]=data.refund")["data"]
+    assert (refunded["refund"]["object"], plain["refund"], plain["tax_amounts"]) == ("refund", None, [])
+    (shown,) = refunded["tax_amounts"]
+    assert (shown["amount"], shown["inclusive"], shown["tax_rate"]) == (19, True, rate)
+    assert not {"refunds", "total_taxes"} & refunded.keys()
+    refused = get(server, "/v1/credit_notes?expand[]=data.refunds.refund", headers={"Stripe-Version": "2024-06-20"})
+    assert (refused.status_code, get(server, "/v1/credit_notes?expand[]=data.refund").status_code) == (400, 400)
+
+
+def test_a_checkout_session_of_old_has_shipping_details(account: Account, server: StripeServer) -> None:
+    shipping = {"address": {"country": "US"}, "name": "Jenny"}
+    account.create("checkout.session", {"id": "cs_1", "collected_information": {"shipping_details": shipping}})
+    account.create("checkout.session", {"id": "cs_2"})
+    plain, shipped = in_version("2025-02-24.acacia", server, "/v1/checkout/sessions")["data"]
+    assert (shipped["shipping_details"], plain["shipping_details"]) == (shipping, None)
+    assert "shipping_details" not in in_version("2025-03-31.basil", server, "/v1/checkout/sessions/cs_1")
+
+
+@pytest.mark.parametrize("kind", ["invoice", "subscription"])
+def test_the_discount_of_old_is_expanded_within(account: Account, server: StripeServer, kind: str) -> None:
+    source = {"coupon": account.create("coupon", {"id": "TEN"})["id"], "type": "coupon"}
+    code = account.create("promotion_code", {"promotion": source})["id"]
+    account.create(kind, {"discounts": [account.create("discount", {"source": source, "promotion_code": code})["id"]]})
+    (plain,) = in_version("2024-06-20", server, f"/v1/{kind}s")["data"]
+    assert (plain["discount"]["promotion_code"], plain["discount"]["coupon"]["id"]) == (code, "TEN")
+    path = f"/v1/{kind}s?expand[]=data.discount.promotion_code"
+    (grown,) = in_version("2024-06-20", server, path)["data"]
+    assert (grown["discount"]["promotion_code"]["id"], grown["discount"]["promotion_code"]["coupon"]["id"]) == (code, "TEN")
+    assert get(server, path).status_code == 400
+
+
 def test_an_item_of_old_has_no_period_of_its_own(account: Account, server: StripeServer) -> None:
     account.create("subscription", {"id": "sub_1"})
     path = "/v1/subscription_items?subscription=sub_1"

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from .kinds import Kind, Object, kind_of
+from .templates import plan_of
 
-Find = Callable[[str], Object | None]  # an object of the account by its id, in today's shape
+Find = Callable[..., Object | None]  # an object of the account by its id, and the kinds that it may be of, in today's shape
 
 BASIL, CLOVER = "2025-03-31.basil", "2025-09-30.clover"
 
@@ -69,12 +70,12 @@ def as_of(version: str, obj: Object, find: Find, payment_of: Find) -> Object:
 
 def _discount(obj: Object, find: Find, payment_of: Find) -> None:
     coupon = obj.pop("source")["coupon"]
-    obj["coupon"] = find(coupon) if isinstance(coupon, str) else coupon
+    obj["coupon"] = find(coupon, ["coupon"]) if isinstance(coupon, str) else coupon
 
 
 def _promotion_code(obj: Object, find: Find, payment_of: Find) -> None:
     coupon = obj.pop("promotion")["coupon"]
-    obj["coupon"] = find(coupon) if isinstance(coupon, str) else coupon
+    obj["coupon"] = find(coupon, ["coupon"]) if isinstance(coupon, str) else coupon
 
 
 def _subscription(obj: Object, find: Find, payment_of: Find) -> None:
@@ -128,7 +129,7 @@ def _line_item(obj: Object, find: Find, payment_of: Find) -> None:
         "amount_excluding_tax": obj["amount"],
         "invoice_item": (details.get("invoice_item_details") or {}).get("invoice_item"),
         "plan": None,
-        "price": find((pricing.get("price_details") or {}).get("price", "")),
+        "price": _price_in(pricing, find),
         "proration": False,
         "proration_details": {"credited_items": None},
         "subscription": item.get("subscription"),
@@ -138,6 +139,48 @@ def _line_item(obj: Object, find: Find, payment_of: Find) -> None:
         "type": "subscription" if item else "invoiceitem",
         "unit_amount_excluding_tax": pricing.get("unit_amount_decimal"),
     }
+
+
+def _invoiceitem(obj: Object, find: Find, payment_of: Find) -> None:
+    origin = (obj.pop("parent") or {}).get("subscription_details") or {}
+    pricing = obj.pop("pricing") or {}
+    price = _price_in(pricing, find)
+    decimal = pricing.get("unit_amount_decimal")
+    obj |= {
+        "plan": plan_of(price) if price and price["recurring"] and obj["proration"] else None,
+        "price": price,
+        "subscription": origin.get("subscription"),
+        "unit_amount": int(decimal) if decimal and "." not in decimal else None,
+        "unit_amount_decimal": decimal,
+    }
+    if origin.get("subscription_item"):
+        obj["subscription_item"] = origin["subscription_item"]
+
+
+def _price_in(pricing: Object, find: Find) -> Object | None:
+    return find((pricing.get("price_details") or {}).get("price", ""), ["price"])
+
+
+def _credit_note(obj: Object, find: Find, payment_of: Find) -> None:
+    first: Object = next(iter(obj.pop("refunds")), {})
+    obj["refund"] = first.get("refund")
+    obj["tax_amounts"] = _tax_amounts(obj.pop("total_taxes"))
+
+
+def _tax_amounts(taxes: list[Object] | None) -> list[Object]:
+    kept = ("amount", "taxability_reason", "taxable_amount")
+    return [
+        {name: each.get(name) for name in kept}
+        | {
+            "inclusive": each.get("tax_behavior") == "inclusive",
+            "tax_rate": (each.get("tax_rate_details") or {}).get("tax_rate"),
+        }
+        for each in taxes or ()
+    ]
+
+
+def _checkout_session(obj: Object, find: Find, payment_of: Find) -> None:
+    obj["shipping_details"] = (obj["collected_information"] or {}).get("shipping_details")
 
 
 def _charge(obj: Object, find: Find, payment_of: Find) -> None:
@@ -170,7 +213,7 @@ def _rendering_options(obj: Object, find: Find, payment_of: Find) -> None:
 
 def _tiers(obj: Object, find: Find, payment_of: Find) -> None:
     """A plan inside another object is kept without its tiers."""
-    obj["tiers"] = (find(obj["id"]) or obj).get("tiers")
+    obj["tiers"] = (find(obj["id"], ["plan", "price"]) or obj).get("tiers")
 
 
 _STUB = {"id", "object", "deleted"}  # all that is known of an object that is gone
@@ -186,7 +229,10 @@ _CHANGES = (
         BASIL,
         shape={
             "charge": _charge,
+            "checkout.session": _checkout_session,
+            "credit_note": _credit_note,
             "invoice": _invoice,
+            "invoiceitem": _invoiceitem,
             "line_item": _line_item,
             "payment_intent": _payment_intent,
             "plan": _plan,
@@ -196,26 +242,31 @@ _CHANGES = (
         },
         expanded={
             "charge": {"invoice": ["invoice"]},
+            "credit_note": {"refund": ["refund"], "tax_amounts.tax_rate": ["tax_rate"]},
             "invoice": {
                 "charge": ["charge"],
                 "payment_intent": ["payment_intent"],
                 "subscription": ["subscription"],
                 "total_tax_amounts.tax_rate": ["tax_rate"],
             },
+            "invoiceitem": {"subscription": ["subscription"]},
             "payment_intent": {"invoice": ["invoice"]},
         },
         contained={
             "invoice": {"discount": "discount"},
+            "invoiceitem": {"plan": "plan", "price": "price"},
             "line_item": {"price": "price"},
             "subscription": {"discount": "discount"},
         },
         new={
+            "credit_note": ("refunds.refund", "total_taxes.tax_rate_details.tax_rate"),
             "invoice": (
                 "confirmation_secret",
                 "parent.subscription_details.subscription",
                 "payments",
                 "total_taxes.tax_rate_details.tax_rate",
             ),
+            "invoiceitem": ("pricing.price_details.price",),
             "line_item": ("pricing.price_details.price", "taxes.tax_rate_details.tax_rate"),
         },
     ),
