@@ -576,6 +576,16 @@ def test_a_credit_note_of_old_has_one_refund_and_its_tax_amounts(account: Accoun
     assert (refused.status_code, get(server, "/v1/credit_notes?expand[]=data.refund").status_code) == (400, 400)
 
 
+def test_the_taxes_of_an_invoice_of_old_are_tax_amounts(account: Account, server: StripeServer) -> None:
+    taxes = [{"amount": 19, "tax_behavior": "exclusive", "tax_rate_details": {"tax_rate": account.create("tax_rate")["id"]}}]
+    account.create("invoice", {"id": "in_1", "total_taxes": taxes, "lines": [{"taxes": taxes}]})
+    path = "/v1/invoices/in_1?expand[]=total_tax_amounts.tax_rate&expand[]=lines.data.tax_amounts.tax_rate"
+    shown = in_version("2024-06-20", server, path)
+    (total,), (line,) = shown["total_tax_amounts"], shown["lines"]["data"][0]["tax_amounts"]
+    assert (shown["tax"], total["amount"], total["inclusive"], total["tax_rate"]["object"]) == (19, 19, False, "tax_rate")
+    assert line == total
+
+
 def test_a_checkout_session_of_old_has_shipping_details(account: Account, server: StripeServer) -> None:
     shipping = {"address": {"country": "US"}, "name": "Jenny"}
     account.create("checkout.session", {"id": "cs_1", "collected_information": {"shipping_details": shipping}})

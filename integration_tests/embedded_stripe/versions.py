@@ -102,8 +102,9 @@ def _invoice(obj: Object, find: Find, payment_of: Find) -> None:
     payment = payment_of(obj["id"]) if obj.get("id") else None
     intent = payment and payment["payment"].get("payment_intent")
     found = find(intent) if intent else None
-    for new in ("amount_overpaid", "confirmation_secret", "payments", "total_taxes"):
+    for new in ("amount_overpaid", "confirmation_secret", "payments"):
         obj.pop(new, None)
+    taxes = _tax_amounts(obj.pop("total_taxes"))
     obj |= {
         "application_fee_amount": None,
         "charge": found["latest_charge"] if found else None,
@@ -114,8 +115,8 @@ def _invoice(obj: Object, find: Find, payment_of: Find) -> None:
         "quote": None,
         "subscription": parent.get("subscription"),
         "subscription_details": {"metadata": parent.get("metadata")},
-        "tax": None,
-        "total_tax_amounts": [],
+        "tax": sum(each["amount"] for each in taxes) if taxes else None,
+        "total_tax_amounts": taxes,
         "transfer_data": None,
     }
 
@@ -124,7 +125,6 @@ def _line_item(obj: Object, find: Find, payment_of: Find) -> None:
     details = obj.pop("parent") or {}
     item = details.get("subscription_item_details") or {}
     pricing = obj.pop("pricing") or {}
-    obj.pop("taxes")
     obj |= {
         "amount_excluding_tax": obj["amount"],
         "invoice_item": (details.get("invoice_item_details") or {}).get("invoice_item"),
@@ -134,7 +134,7 @@ def _line_item(obj: Object, find: Find, payment_of: Find) -> None:
         "proration_details": {"credited_items": None},
         "subscription": item.get("subscription"),
         "subscription_item": item.get("subscription_item"),
-        "tax_amounts": [],
+        "tax_amounts": _tax_amounts(obj.pop("taxes")),
         "tax_rates": [],
         "type": "subscription" if item else "invoiceitem",
         "unit_amount_excluding_tax": pricing.get("unit_amount_decimal"),
@@ -250,6 +250,7 @@ _CHANGES = (
                 "total_tax_amounts.tax_rate": ["tax_rate"],
             },
             "invoiceitem": {"subscription": ["subscription"]},
+            "line_item": {"tax_amounts.tax_rate": ["tax_rate"]},
             "payment_intent": {"invoice": ["invoice"]},
         },
         contained={
