@@ -42,6 +42,12 @@ def get(server: StripeServer, path: str, **options: Any) -> requests.Response:
     return requests.get(server.url + path, timeout=5, allow_redirects=False, **options)
 
 
+def in_version(version: str, server: StripeServer, path: str) -> Any:
+    answer = get(server, path, headers={"Stripe-Version": version})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
 def ids(server: StripeServer, path: str) -> list[str]:
     return [each["id"] for each in get(server, path).json()["data"]]
 
@@ -608,6 +614,167 @@ def test_what_is_new_is_not_expanded_in_an_old_version(server: StripeServer) -> 
     path = "/v1/invoices?expand[]=data.payments"
     assert get(server, path, headers={"Stripe-Version": "2024-06-20"}).status_code == 400
     assert get(server, path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("charges?expand[]=data.payment_intent", ()),
+        ("disputes?expand[]=data.charge.payment_intent", ("charge",)),
+        ("payment_intents?expand[]=data.latest_charge.payment_intent", ("latest_charge",)),
+        ("balance_transactions?expand[]=data.source.payment_intent", ("source",)),
+    ],
+)
+def test_a_charge_of_old_names_its_invoice_beside_its_payment_intent(
+    account: Account, server: StripeServer, path: str, place: tuple[str, ...]
+) -> None:
+    account.create("payment_intent", {"id": "pi_1", "latest_charge": "ch_1"})
+    account.create("charge", {"id": "ch_1", "payment_intent": "pi_1"})
+    account.create("dispute", {"charge": "ch_1"})
+    account.create("balance_transaction", {"source": "ch_1"})
+    account.create("invoice_payment", {"invoice": "in_1", "payment_intent": "pi_1"})
+    (found,) = in_version("2024-06-20", server, f"/v1/{path}")["data"]
+    for name in place:
+        found = found[name]
+    assert (found["invoice"], found["payment_intent"]["id"], found["payment_intent"]["invoice"]) == ("in_1", "pi_1", "in_1")
+
+
+@pytest.mark.parametrize("path", ["charges?expand[]=data.refunds", "payment_intents?expand[]=data.latest_charge"])
+def test_a_charge_of_old_has_its_refunds_wherever_it_stands(account: Account, server: StripeServer, path: str) -> None:
+    account.create("payment_intent", {"latest_charge": "ch_1"})
+    account.create("charge", {"id": "ch_1"})
+    account.create("refund", {"id": "re_1", "charge": "ch_1"})
+    for shown in ("charges", path):
+        (found,) = in_version("2022-08-01", server, f"/v1/{shown}")["data"]
+        refunds = found.get("latest_charge", found)["refunds"]
+        assert ([each["id"] for each in refunds["data"]], refunds["has_more"]) == (["re_1"], False)
+    assert "refunds" not in in_version("2022-11-15", server, "/v1/charges/ch_1")
+
+
+def test_a_payment_intent_of_old_has_its_charges(account: Account, server: StripeServer) -> None:
+    account.default_version = "2022-08-01"
+    account.create("charge", {"id": "ch_1", "payment_intent": "pi_1", "customer": account.create("customer")["id"]})
+    account.create("charge", {"id": "ch_2", "payment_intent": "pi_1"})
+    shown = account.view(account.create("payment_intent", {"id": "pi_1"}), version="2022-08-01")["charges"]
+    assert ([each["id"] for each in shown["data"]], shown["total_count"]) == (["ch_2", "ch_1"], 2)
+    assert (shown["has_more"], shown["url"]) == (False, "/v1/charges?payment_intent=pi_1")
+    assert shown == account.objects("event")[0]["data"]["object"]["charges"]
+    path = "/v1/payment_intents?expand[]=data.charges&expand[]=data.charges.data.customer"
+    (found,) = in_version("2022-08-01", server, path)["data"]
+    assert found["charges"]["data"][1]["customer"]["object"] == "customer"
+
+
+@pytest.mark.parametrize("version", ["2022-11-15", "2026-08-26.dahlia"])
+def test_a_payment_intent_has_no_charges_since(account: Account, server: StripeServer, version: str) -> None:
+    account.create("payment_intent", {"id": "pi_1"})
+    assert "charges" not in in_version(version, server, "/v1/payment_intents/pi_1")
+    refused = get(server, "/v1/payment_intents?expand[]=data.charges", headers={"Stripe-Version": version})
+    assert (refused.status_code, refused.json()["error"]["message"][:34]) == (400, "This property cannot be expanded (")
+    assert get(server, "/v1/payment_intents/pi_1/charges").status_code == 404
+
+
+def test_a_customer_of_old_has_its_lists_unasked(account: Account, server: StripeServer) -> None:
+    account.create("customer", {"id": "cus_1"})
+    account.create("tax_id", {"id": "txi_1", "customer": "cus_1"})
+    account.create("card", {"id": "card_1", "customer": "cus_1"})
+    account.create("subscription", {"id": "sub_1", "customer": "cus_1"})
+    account.default_version = "2020-03-02"
+    account.update("customer", "cus_1", {"name": "Jenny"})
+    old = in_version("2020-03-02", server, "/v1/customers/cus_1")
+    listed = {name: [each["id"] for each in old[name]["data"]] for name in ("sources", "subscriptions", "tax_ids")}
+    assert listed == {"sources": ["card_1"], "subscriptions": ["sub_1"], "tax_ids": ["txi_1"]}
+    assert "current_period_end" in old["subscriptions"]["data"][0]
+    assert old == in_version("2020-03-02", server, "/v1/customers/cus_1?expand[]=sources&expand[]=tax_ids")
+    assert old == account.objects("event")[0]["data"]["object"]
+    assert not listed.keys() & in_version("2020-08-27", server, "/v1/customers/cus_1").keys()
+
+
+def test_a_plan_of_old_has_its_tiers_unasked(account: Account, server: StripeServer) -> None:
+    tiered = account.create("price", {"id": "price_1", "billing_scheme": "tiered"})
+    account.create("price", {"id": "price_2"})
+    account.create("subscription", {"items": [{"price": tiered}]})
+    old = {each["id"]: each for each in in_version("2020-03-02", server, "/v1/plans?expand[]=data.tiers")["data"]}
+    assert (old["price_1"]["tiers"], old["price_2"]["tiers"]) == (tiered["tiers"], None)
+    assert in_version("2020-03-02", server, "/v1/plans/price_1") == old["price_1"]
+    (subscription,) = in_version("2020-03-02", server, "/v1/subscriptions")["data"]
+    assert subscription["plan"] == subscription["items"]["data"][0]["plan"] == old["price_1"]
+    assert "tiers" not in in_version("2020-08-27", server, "/v1/plans/price_1")
+
+
+def test_an_invoice_item_of_old_tells_its_price_and_subscription_by_itself(account: Account, server: StripeServer) -> None:
+    account.create("price", {"id": "price_1"})
+    account.create("subscription", {"id": "sub_1"})
+    pricing = {"price_details": {"price": "price_1"}, "unit_amount_decimal": "700"}
+    origin = {"subscription_details": {"subscription": "sub_1", "subscription_item": "si_1"}}
+    account.create("invoiceitem", {"id": "ii_1", "pricing": pricing, "parent": origin, "proration": True})
+    account.create("invoiceitem", {"id": "ii_2", "pricing": pricing | {"unit_amount_decimal": "0.5"}})
+    path = "/v1/invoiceitems?expand[]=data.subscription&expand[]=data.price.product"
+    plain, prorated = in_version("2024-06-20", server, path)["data"]
+    assert (prorated["price"]["id"], prorated["plan"]["object"], prorated["subscription"]["id"]) == ("price_1", "plan", "sub_1")
+    assert (prorated["subscription_item"], prorated["unit_amount"], prorated["unit_amount_decimal"]) == ("si_1", 700, "700")
+    assert (plain["price"]["id"], plain["plan"], plain["subscription"]) == ("price_1", None, None)
+    assert "subscription_item" not in plain
+    assert (plain["unit_amount"], plain["unit_amount_decimal"]) == (None, "0.5")
+    assert not {"parent", "pricing"} & (plain.keys() | prorated.keys())
+
+
+def test_a_credit_note_of_old_has_one_refund_and_its_tax_amounts(account: Account, server: StripeServer) -> None:
+    rate = account.create("tax_rate")["id"]
+    tax = {"amount": 19, "tax_behavior": "inclusive", "taxability_reason": "standard_rated", "taxable_amount": 100}
+    refunds = [{"amount_refunded": 100, "refund": account.create("refund", {"id": "re_1"})["id"]}]
+    account.create("credit_note", {"refunds": refunds, "total_taxes": [tax | {"tax_rate_details": {"tax_rate": rate}}]})
+    account.create("credit_note")
+    plain, refunded = in_version("2024-06-20", server, "/v1/credit_notes?expand[]=data.refund")["data"]
+    assert (refunded["refund"]["object"], plain["refund"], plain["tax_amounts"]) == ("refund", None, [])
+    (shown,) = refunded["tax_amounts"]
+    assert (shown["amount"], shown["inclusive"], shown["tax_rate"]) == (19, True, rate)
+    assert not {"refunds", "total_taxes"} & refunded.keys()
+    refused = get(server, "/v1/credit_notes?expand[]=data.refunds.refund", headers={"Stripe-Version": "2024-06-20"})
+    assert (refused.status_code, get(server, "/v1/credit_notes?expand[]=data.refund").status_code) == (400, 400)
+
+
+def test_the_taxes_of_an_invoice_of_old_are_tax_amounts(account: Account, server: StripeServer) -> None:
+    taxes = [{"amount": 19, "tax_behavior": "exclusive", "tax_rate_details": {"tax_rate": account.create("tax_rate")["id"]}}]
+    account.create("invoice", {"id": "in_1", "total_taxes": taxes, "lines": [{"taxes": taxes}]})
+    path = "/v1/invoices/in_1?expand[]=total_tax_amounts.tax_rate&expand[]=lines.data.tax_amounts.tax_rate"
+    shown = in_version("2024-06-20", server, path)
+    (total,), (line,) = shown["total_tax_amounts"], shown["lines"]["data"][0]["tax_amounts"]
+    assert (shown["tax"], total["amount"], total["inclusive"], total["tax_rate"]["object"]) == (19, 19, False, "tax_rate")
+    assert line == total
+
+
+def test_a_checkout_session_of_old_has_shipping_details(account: Account, server: StripeServer) -> None:
+    shipping = {"address": {"country": "US"}, "name": "Jenny"}
+    account.create("checkout.session", {"id": "cs_1", "collected_information": {"shipping_details": shipping}})
+    account.create("checkout.session", {"id": "cs_2"})
+    plain, shipped = in_version("2025-02-24.acacia", server, "/v1/checkout/sessions")["data"]
+    assert (shipped["shipping_details"], plain["shipping_details"]) == (shipping, None)
+    assert "shipping_details" not in in_version("2025-03-31.basil", server, "/v1/checkout/sessions/cs_1")
+
+
+@pytest.mark.parametrize("kind", ["invoice", "subscription"])
+def test_the_discount_of_old_is_expanded_within(account: Account, server: StripeServer, kind: str) -> None:
+    source = {"coupon": account.create("coupon", {"id": "TEN"})["id"], "type": "coupon"}
+    code = account.create("promotion_code", {"promotion": source})["id"]
+    account.create(kind, {"discounts": [account.create("discount", {"source": source, "promotion_code": code})["id"]]})
+    (plain,) = in_version("2024-06-20", server, f"/v1/{kind}s")["data"]
+    assert (plain["discount"]["promotion_code"], plain["discount"]["coupon"]["id"]) == (code, "TEN")
+    path = f"/v1/{kind}s?expand[]=data.discount.promotion_code"
+    (grown,) = in_version("2024-06-20", server, path)["data"]
+    assert (grown["discount"]["promotion_code"]["id"], grown["discount"]["promotion_code"]["coupon"]["id"]) == (code, "TEN")
+    assert get(server, path).status_code == 400
+
+
+def test_an_item_of_old_has_no_period_of_its_own(account: Account, server: StripeServer) -> None:
+    account.create("subscription", {"id": "sub_1"})
+    path = "/v1/subscription_items?subscription=sub_1"
+    old, new = (in_version(each, server, path)["data"][0] for each in ("2025-02-24.acacia", "2025-03-31.basil"))
+    assert ("current_period_end" in old, "current_period_end" in new) == (False, True)
+
+
+def test_expanding_in_an_old_version_needs_a_permission_too(account: Account, server: StripeServer) -> None:
+    key, old = server.restricted_key(["invoice_read"]), {"Stripe-Version": "2024-06-20"}
+    assert get(server, "/v1/invoices?expand[]=data.payment_intent", key=key, headers=old).status_code == 403
 
 
 def test_an_invoice_of_old_has_rendering_options(account: Account, server: StripeServer) -> None:

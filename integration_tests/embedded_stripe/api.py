@@ -27,7 +27,7 @@ from .filters import Filters
 from .kinds import Collection, Filter, Inside, Object, Tree, kind_of
 from .parameters import CREATED, Parameters, Query, expansion, parameters
 from .shelf import FIRST, LAST, Key
-from .versions import BASIL, is_current
+from .versions import BASIL, is_current, kind_at
 
 # What may be given besides to retrieve an object of a kind.
 _OF_RETRIEVAL = {
@@ -270,8 +270,9 @@ def _require_targets(call: Call, kind: str, tree: Tree) -> None:
     def visit(kind: str, tree: Tree, prefix: str) -> None:
         for name, branch in tree.items():
             at = prefix + name
-            inside = kind_of(kind).contains.get(at) or kind_of(kind).contains.get(f"{at}.data")
-            targets = kind_of(kind).expandable.get(at, [])
+            known = kind_at(kind, call.version)
+            inside = known.contains.get(at) or known.contains.get(f"{at}.data")
+            targets = known.expandable.get(at, [])
             if kind == "balance_transaction" and at == "source":
                 call.key.require(*SOURCE_PERMISSION, call.account)
                 continue

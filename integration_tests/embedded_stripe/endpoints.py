@@ -6,8 +6,8 @@ from pathlib import Path
 
 import orjson
 
-from .kinds import KINDS, Collection, Filter, kind_of
-from .versions import expandable
+from .kinds import KINDS, Collection, Filter
+from .versions import kind_at
 
 PINNED_VERSION = "2026-08-26.dahlia"
 
@@ -36,13 +36,10 @@ VERSIONS: list[str] = orjson.loads((Path(__file__).parent / "versions.json").rea
 
 def can_expand(kind: str, path: list[str], version: str = PINNED_VERSION) -> bool:
     """Whether `path`, without the `data` of a list, leads to something Stripe expands in an object of that kind."""
-    known = kind_of(kind)
-    places = expandable(known, version)
+    known = kind_at(kind, version)
     for length in range(1, len(path) + 1):
         place, rest = ".".join(path[:length]), path[length:]
-        if place in known.expandable.keys() - places.keys():
-            return False
-        targets = places.get(place)
+        targets = known.expandable.get(place)
         if targets is not None and not rest:
             return True
         if targets and any(can_expand(target, rest, version) for target in targets):

@@ -150,10 +150,12 @@ class Kind:
     """Place -> what its id may become. Empty: left out of the object unless asked for."""
     contains: Mapping[str, str] = field(default_factory=dict)
     """Place -> the object that is there whole."""
+    unasked: tuple[str, ...] = ()
+    """Places that may be asked for, but are there anyway: in older versions."""
 
     @cached_property
     def includable(self) -> tuple[str, ...]:
-        return tuple(place for place, targets in self.expandable.items() if not targets)
+        return tuple(place for place, targets in self.expandable.items() if not targets and place not in self.unasked)
 
     @cached_property
     def hidden(self) -> tuple[str, ...]:

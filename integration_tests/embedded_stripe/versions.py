@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cache
 
-from .kinds import Kind, Object, Tree
+from .kinds import Kind, Object, kind_of
+from .templates import plan_of
 
-Find = Callable[[str], Object | None]  # an object of the account by its id, in today's shape
+Find = Callable[..., Object | None]  # an object of the account by its id, and the kinds that it may be of, in today's shape
 
 BASIL, CLOVER = "2025-03-31.basil", "2025-09-30.clover"
 
@@ -17,83 +18,83 @@ def is_current(version: str) -> bool:
     return version >= CLOVER
 
 
-def expandable(known: Kind, version: str) -> Mapping[str, list[str]]:
-    """The places of an object that can be expanded in that version, and what their ids may become."""
-    places = known.expandable
-    for since, new, old in ((CLOVER, _NEW_IN_CLOVER, _OLD_IN_CLOVER), (BASIL, _NEW_IN_BASIL, _OLD_IN_BASIL)):
-        if version < since:
-            kept = {place: targets for place, targets in places.items() if place not in new.get(known.name, ())}
-            places = {**kept, **old.get(known.name, {})}
-    return places
-
-
 @dataclass(frozen=True)
-class Shaper:
-    """Puts objects into the shape of `version`, an older one. Versions compare as text, for each begins with its date.
+class _Change:
+    """What the versions before `since` had otherwise, by kind: `shape` makes an object of today's shape one of theirs.
 
-    `payment_of` gives the invoice payment of an invoice or of a payment intent; `expanded` what stands in place of an id, with a
-    branch of what is to be expanded in it, and the kinds that it may be of.
+    `expanded` and `contained` are the places that only they had, as in `Kind`; `new` those that they did not have. They showed
+    the lists that are `contained`, and what is `unasked` without being asked.
     """
 
-    version: str
-    find: Find
-    payment_of: Find
-    expanded: Callable[[Any, Tree, list[str]], Any]
+    since: str
+    shape: Mapping[str, Callable[[Object, Find, Find], None]] = field(default_factory=dict)
+    expanded: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    contained: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    new: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unasked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def shaped(self, value: Any, tree: Tree) -> Any:
-        """`value`, with what `tree` asks for; the argument is left as it is."""
-        if isinstance(value, list):
-            return [self.shaped(each, tree) for each in value]
-        if not isinstance(value, dict) or "object" not in value or value.keys() <= _STUB:
-            return value
-        made = {name: self.shaped(inner, tree.get(name, {})) for name, inner in value.items()}
-        kind = value["object"]
-        if change := _BEFORE_CLOVER.get(kind):
-            change(made, self.find)
-        if self.version < BASIL and (older := _BEFORE_BASIL.get(kind)):
-            older(made, self.find, self.payment_of)
-            for name, targets in _OLD_IN_BASIL.get(kind, {}).items():
-                if name in tree and made.get(name):
-                    made[name] = self.shaped(self.expanded(made[name], tree[name], targets), tree[name])
-        if self.version < "2024-04-10" and kind == "product":
-            made["features"] = made.pop("marketing_features")
-        if self.version < "2024-04-10" and kind == "invoice":
-            rendering = made.pop("rendering", None)
-            made["rendering_options"] = {"amount_tax_display": rendering["amount_tax_display"]} if rendering else None
+
+@cache
+def kind_at(name: str, version: str) -> Kind:
+    """What is known of a kind of object in that version. Versions compare as text, for each begins with its date."""
+    known = kind_of(name)
+    for change in _CHANGES:
+        if version < change.since:
+            new, contained = change.new.get(name, ()), change.contained.get(name, {})
+            expandable = {at: to for at, to in known.expandable.items() if at not in new}
+            contains = {at: of for at, of in known.contains.items() if at.removesuffix(".data") not in new}
+            lists = {at: inside for at, inside in known.lists.items() if at not in new}
+            known = replace(
+                known,
+                expandable={**expandable, **change.expanded.get(name, {})},
+                contains={**contains, **contained},
+                lists={at: replace(each, is_shown=each.is_shown or f"{at}.data" in contained) for at, each in lists.items()},
+                unasked=(*known.unasked, *change.unasked.get(name, ())),
+            )
+    return known
+
+
+def as_of(version: str, obj: Object, find: Find, payment_of: Find) -> Object:
+    """A copy of the object as it was in that version; what is in it is shared, and as it is today.
+
+    `payment_of` gives the invoice payment of an invoice or of a payment intent.
+    """
+    made = dict(obj)
+    if is_current(version) or obj.keys() <= _STUB:
         return made
+    for change in _CHANGES:
+        if version < change.since and (shape := change.shape.get(obj.get("object", ""))):
+            shape(made, find, payment_of)
+    return made
 
 
-def _discount(obj: Object, find: Find) -> None:
+def _discount(obj: Object, find: Find, payment_of: Find) -> None:
     coupon = obj.pop("source")["coupon"]
-    obj["coupon"] = find(coupon) if isinstance(coupon, str) else coupon
+    obj["coupon"] = find(coupon, ["coupon"]) if isinstance(coupon, str) else coupon
 
 
-def _promotion_code(obj: Object, find: Find) -> None:
+def _promotion_code(obj: Object, find: Find, payment_of: Find) -> None:
     coupon = obj.pop("promotion")["coupon"]
-    obj["coupon"] = find(coupon) if isinstance(coupon, str) else coupon
+    obj["coupon"] = find(coupon, ["coupon"]) if isinstance(coupon, str) else coupon
 
 
 def _subscription(obj: Object, find: Find, payment_of: Find) -> None:
     items = obj["items"]["data"]
     for bound in ("current_period_start", "current_period_end"):
         obj[bound] = items[0].get(bound) if items else None
-    obj["items"] = obj["items"] | {
-        "data": [{k: v for k, v in item.items() if not k.startswith("current_period_")} for item in items]
-    }
     obj["discount"] = _first_discount(obj, find)
     obj.pop("billing_mode", None)
     obj.pop("billing_schedules", None)
 
 
+def _subscription_item(obj: Object, find: Find, payment_of: Find) -> None:
+    for bound in ("current_period_start", "current_period_end"):
+        obj.pop(bound, None)
+
+
 def _first_discount(obj: Object, find: Find) -> Object | None:
     first = next(iter(obj.get("discounts", ())), None)
-    found = find(first) if isinstance(first, str) else first
-    if found is None:
-        return None
-    found = dict(found)
-    if "source" in found:
-        _discount(found, find)
-    return found
+    return find(first) if isinstance(first, str) else first
 
 
 def _invoice(obj: Object, find: Find, payment_of: Find) -> None:
@@ -101,8 +102,9 @@ def _invoice(obj: Object, find: Find, payment_of: Find) -> None:
     payment = payment_of(obj["id"]) if obj.get("id") else None
     intent = payment and payment["payment"].get("payment_intent")
     found = find(intent) if intent else None
-    for new in ("amount_overpaid", "confirmation_secret", "payments", "total_taxes"):
+    for new in ("amount_overpaid", "confirmation_secret", "payments"):
         obj.pop(new, None)
+    taxes = _tax_amounts(obj.pop("total_taxes"))
     obj |= {
         "application_fee_amount": None,
         "charge": found["latest_charge"] if found else None,
@@ -113,8 +115,8 @@ def _invoice(obj: Object, find: Find, payment_of: Find) -> None:
         "quote": None,
         "subscription": parent.get("subscription"),
         "subscription_details": {"metadata": parent.get("metadata")},
-        "tax": None,
-        "total_tax_amounts": [],
+        "tax": sum(each["amount"] for each in taxes) if taxes else None,
+        "total_tax_amounts": taxes,
         "transfer_data": None,
     }
 
@@ -123,22 +125,62 @@ def _line_item(obj: Object, find: Find, payment_of: Find) -> None:
     details = obj.pop("parent") or {}
     item = details.get("subscription_item_details") or {}
     pricing = obj.pop("pricing") or {}
-    price = find((pricing.get("price_details") or {}).get("price", ""))
-    obj.pop("taxes")
     obj |= {
         "amount_excluding_tax": obj["amount"],
         "invoice_item": (details.get("invoice_item_details") or {}).get("invoice_item"),
         "plan": None,
-        "price": {k: v for k, v in price.items() if k not in ("tiers", "currency_options")} if price else None,
+        "price": _price_in(pricing, find),
         "proration": False,
         "proration_details": {"credited_items": None},
         "subscription": item.get("subscription"),
         "subscription_item": item.get("subscription_item"),
-        "tax_amounts": [],
+        "tax_amounts": _tax_amounts(obj.pop("taxes")),
         "tax_rates": [],
         "type": "subscription" if item else "invoiceitem",
         "unit_amount_excluding_tax": pricing.get("unit_amount_decimal"),
     }
+
+
+def _invoiceitem(obj: Object, find: Find, payment_of: Find) -> None:
+    origin = (obj.pop("parent") or {}).get("subscription_details") or {}
+    pricing = obj.pop("pricing") or {}
+    price = _price_in(pricing, find)
+    decimal = pricing.get("unit_amount_decimal")
+    obj |= {
+        "plan": plan_of(price) if price and price["recurring"] and obj["proration"] else None,
+        "price": price,
+        "subscription": origin.get("subscription"),
+        "unit_amount": int(decimal) if decimal and "." not in decimal else None,
+        "unit_amount_decimal": decimal,
+    }
+    if origin.get("subscription_item"):
+        obj["subscription_item"] = origin["subscription_item"]
+
+
+def _price_in(pricing: Object, find: Find) -> Object | None:
+    return find((pricing.get("price_details") or {}).get("price", ""), ["price"])
+
+
+def _credit_note(obj: Object, find: Find, payment_of: Find) -> None:
+    first: Object = next(iter(obj.pop("refunds")), {})
+    obj["refund"] = first.get("refund")
+    obj["tax_amounts"] = _tax_amounts(obj.pop("total_taxes"))
+
+
+def _tax_amounts(taxes: list[Object] | None) -> list[Object]:
+    kept = ("amount", "taxability_reason", "taxable_amount")
+    return [
+        {name: each.get(name) for name in kept}
+        | {
+            "inclusive": each.get("tax_behavior") == "inclusive",
+            "tax_rate": (each.get("tax_rate_details") or {}).get("tax_rate"),
+        }
+        for each in taxes or ()
+    ]
+
+
+def _checkout_session(obj: Object, find: Find, payment_of: Find) -> None:
+    obj["shipping_details"] = (obj["collected_information"] or {}).get("shipping_details")
 
 
 def _charge(obj: Object, find: Find, payment_of: Find) -> None:
@@ -160,28 +202,84 @@ def _plan(obj: Object, find: Find, payment_of: Find) -> None:
     obj["aggregate_usage"] = None
 
 
-# What could be expanded before a version and not since, by the kind of object; and the other way round.
-_OLD_IN_BASIL: dict[str, dict[str, list[str]]] = {
-    "charge": {"invoice": ["invoice"]},
-    "invoice": {
-        "charge": ["charge"],
-        "payment_intent": ["payment_intent"],
-        "subscription": ["subscription"],
-        "total_tax_amounts.tax_rate": ["tax_rate"],
-    },
-    "payment_intent": {"invoice": ["invoice"]},
-}
-_NEW_IN_BASIL = {"invoice": ("confirmation_secret", "payments", "total_taxes.tax_rate_details.tax_rate")}
-_OLD_IN_CLOVER: dict[str, dict[str, list[str]]] = {"discount": {"coupon": ["coupon"]}, "promotion_code": {"coupon": ["coupon"]}}
-_NEW_IN_CLOVER = {"discount": ("source.coupon",), "promotion_code": ("promotion.coupon",)}
+def _product(obj: Object, find: Find, payment_of: Find) -> None:
+    obj["features"] = obj.pop("marketing_features")
+
+
+def _rendering_options(obj: Object, find: Find, payment_of: Find) -> None:
+    rendering = obj.pop("rendering", None)
+    obj["rendering_options"] = {"amount_tax_display": rendering["amount_tax_display"]} if rendering else None
+
+
+def _tiers(obj: Object, find: Find, payment_of: Find) -> None:
+    """A plan inside another object is kept without its tiers."""
+    obj["tiers"] = (find(obj["id"], ["plan", "price"]) or obj).get("tiers")
+
+
 _STUB = {"id", "object", "deleted"}  # all that is known of an object that is gone
-_BEFORE_CLOVER = {"discount": _discount, "promotion_code": _promotion_code}
-_BEFORE_BASIL = {
-    "charge": _charge,
-    "invoice": _invoice,
-    "line_item": _line_item,
-    "payment_intent": _payment_intent,
-    "plan": _plan,
-    "price": _price,
-    "subscription": _subscription,
-}
+_CHANGES = (
+    _Change(
+        CLOVER,
+        shape={"discount": _discount, "promotion_code": _promotion_code},
+        expanded={"discount": {"coupon": ["coupon"]}, "promotion_code": {"coupon": ["coupon"]}},
+        contained={"discount": {"coupon": "coupon"}, "promotion_code": {"coupon": "coupon"}},
+        new={"discount": ("source.coupon",), "promotion_code": ("promotion.coupon",)},
+    ),
+    _Change(
+        BASIL,
+        shape={
+            "charge": _charge,
+            "checkout.session": _checkout_session,
+            "credit_note": _credit_note,
+            "invoice": _invoice,
+            "invoiceitem": _invoiceitem,
+            "line_item": _line_item,
+            "payment_intent": _payment_intent,
+            "plan": _plan,
+            "price": _price,
+            "subscription": _subscription,
+            "subscription_item": _subscription_item,
+        },
+        expanded={
+            "charge": {"invoice": ["invoice"]},
+            "credit_note": {"refund": ["refund"], "tax_amounts.tax_rate": ["tax_rate"]},
+            "invoice": {
+                "charge": ["charge"],
+                "payment_intent": ["payment_intent"],
+                "subscription": ["subscription"],
+                "total_tax_amounts.tax_rate": ["tax_rate"],
+            },
+            "invoiceitem": {"subscription": ["subscription"]},
+            "line_item": {"tax_amounts.tax_rate": ["tax_rate"]},
+            "payment_intent": {"invoice": ["invoice"]},
+        },
+        contained={
+            "invoice": {"discount": "discount"},
+            "invoiceitem": {"plan": "plan", "price": "price"},
+            "line_item": {"price": "price"},
+            "subscription": {"discount": "discount"},
+        },
+        new={
+            "credit_note": ("refunds.refund", "total_taxes.tax_rate_details.tax_rate"),
+            "invoice": (
+                "confirmation_secret",
+                "parent.subscription_details.subscription",
+                "payments",
+                "total_taxes.tax_rate_details.tax_rate",
+            ),
+            "invoiceitem": ("pricing.price_details.price",),
+            "line_item": ("pricing.price_details.price", "taxes.tax_rate_details.tax_rate"),
+        },
+    ),
+    _Change("2024-04-10", shape={"invoice": _rendering_options, "product": _product}),
+    _Change(
+        "2022-11-15",
+        contained={"payment_intent": {"charges.data": "charge"}},
+        unasked={"charge": ("refunds",)},
+    ),
+    _Change(
+        "2020-08-27",
+        shape={"plan": _tiers},
+        unasked={"customer": ("sources", "subscriptions", "tax_ids"), "plan": ("tiers",)},
+    ),
+)

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from .kinds import Inside, Object, Tree, kind_of
+from .kinds import Inside, Kind, Object, Tree
 from .templates import a_list
-from .versions import Shaper, is_current
+from .versions import as_of, kind_at
 
 INLINE = 10  # how much of a nested list comes with its object
 
@@ -31,37 +31,35 @@ class Views:
 
     def view(self, obj: Object, tree: Tree, version: str, whole: tuple[str, ...] = ()) -> Object:
         """The object in that version; the nested lists in `whole` are not cut. Parts of `obj` may be shared."""
-        kind = obj.get("object", "")
-        known = kind_of(kind)
-        shown = dict(obj)
+        known = kind_at(obj.get("object", ""), version)
+        shown = as_of(version, obj, self._find, self._payment_of)
         for name in known.hidden:
             shown.pop(name, None)
         for place in known.includable:
             if not _is_asked(tree, place):
                 _remove(shown, place)
         for inside in known.lists.values():
-            self._show_list(shown, inside, tree, whole)
+            self._show_list(shown, inside, tree, known, whole)
             if inside.place and _is_asked(tree, inside.place):
-                _put(shown, inside.place, _cut(self._placed(obj, inside), inside.name in whole))
-        self._view_contained(shown, kind, tree, version)
+                _put(shown, inside.place, _cut(self._placed(obj, inside, version), inside.name in whole))
+        for place in known.contains:
+            name, _, rest = place.partition(".")
+            if shown.get(name):
+                shown[name] = self._contained(shown[name], rest, tree.get(name, _NO_TREE), version)
         if tree:
-            self._grow(shown, tree, kind, "", version)
-        if not is_current(version):
-            shown = Shaper(version, self._find, self._payment_of, self._expanded).shaped(shown, tree)
-            if version < "2022-11-15" and kind == "charge" and "refunds" not in shown:
-                self._show_list(shown, known.lists["refunds"], {"refunds": {}}, ())
+            self._grow(shown, tree, known, "", version)
         return shown
 
-    def _placed(self, obj: Object, inside: Inside) -> Object:
+    def _placed(self, obj: Object, inside: Inside, version: str) -> Object:
         """A list that stands elsewhere than under its name."""
         url = inside.url.format(id=obj["id"])
         if inside.same_as:
             return {**obj[inside.same_as], "url": url}
-        data = [self.view(each, _NO_TREE, _CURRENT) for each in self._members(inside, obj["id"])]
+        data = [self.view(each, _NO_TREE, version) for each in self._members(inside, obj["id"])]
         return a_list(url, data, counted=inside.is_counted)
 
-    def _show_list(self, shown: Object, inside: Inside, tree: Tree, whole: tuple[str, ...]) -> None:
-        name, known = inside.name, kind_of(shown["object"])
+    def _show_list(self, shown: Object, inside: Inside, tree: Tree, known: Kind, whole: tuple[str, ...]) -> None:
+        name = inside.name
         if not inside.is_shown:
             return
         if inside.by and "id" in shown and (name in tree or name not in known.includable):
@@ -70,49 +68,44 @@ class Views:
         elif name in shown and isinstance(shown[name], dict):
             shown[name] = _cut(shown[name], name in whole)
 
-    def _view_contained(self, shown: Object, kind: str, tree: Tree, version: str) -> None:
-        for place in kind_of(kind).contains:
-            name, _, data = place.partition(".")
-            inside = shown.get(name)
-            if not inside:
-                continue
-            branch = tree.get(name, _NO_TREE)
-            if data == "data" and isinstance(inside, dict):
-                branch = branch.get("data", _NO_TREE)
-                shown[name] = inside | {"data": [self.view(each, branch, _CURRENT) for each in inside["data"]]}
-            elif isinstance(inside, list):
-                shown[name] = [self.view(each, branch, _CURRENT) if "object" in each else each for each in inside]
-            elif isinstance(inside, dict) and "object" in inside:
-                shown[name] = self.view(inside, branch, _CURRENT)
+    def _contained(self, value: Any, place: str, branch: Tree, version: str) -> Any:
+        """`value` with the objects that stand whole at a dotted place in it, as they are shown."""
+        if isinstance(value, list):
+            return [self._contained(each, place, branch, version) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if not place:
+            return self.view(value, branch, version) if "object" in value else value
+        name, _, rest = place.partition(".")
+        if not value.get(name):
+            return value
+        return value | {name: self._contained(value[name], rest, branch.get(name, _NO_TREE), version)}
 
-    def _grow(self, value: Object, tree: Tree, kind: str, prefix: str, version: str) -> None:
-        places, contains = kind_of(kind).expandable, kind_of(kind).contains
+    def _grow(self, value: Object, tree: Tree, known: Kind, prefix: str, version: str) -> None:
+        places, contains = known.expandable, known.contains
         for name, branch in tree.items():
             at, inside = prefix + name, value.get(name)
             if places.get(at):
-                value[name] = self._expanded(inside, branch, places[at])
+                value[name] = self._expanded(inside, branch, places[at], version)
             elif at in places or f"{at}.data" in contains or at in contains:
                 continue
             elif isinstance(inside, dict):
                 value[name] = grown = dict(inside)
-                self._grow(grown, branch, kind, at + ".", version)
+                self._grow(grown, branch, known, at + ".", version)
             elif isinstance(inside, list):
                 value[name] = grown_all = [dict(each) for each in inside]
                 for each in grown_all:
-                    self._grow(each, branch, kind, at + ".", version)
+                    self._grow(each, branch, known, at + ".", version)
 
-    def _expanded(self, value: Any, branch: Tree, targets: list[str]) -> Any:
+    def _expanded(self, value: Any, branch: Tree, targets: list[str], version: str) -> Any:
         if isinstance(value, list):
-            return [self._expanded(each, branch, targets) for each in value]
+            return [self._expanded(each, branch, targets, version) for each in value]
         if not isinstance(value, str):
             return value
         found = self._find(value, targets)
         if found is None and self._is_gone(targets[0], value):
             return {"id": value, "object": targets[0], "deleted": True}
-        return {"id": value, "object": targets[0]} if found is None else self.view(found, branch, _CURRENT)
-
-
-_CURRENT = "9999"  # an object inside another is put into an older shape with it
+        return {"id": value, "object": targets[0]} if found is None else self.view(found, branch, version)
 
 
 def _cut(items: Object, whole: bool) -> Object:
