@@ -439,7 +439,7 @@ def play_histories(server: StripeServer, number: int, examples: int) -> None:
 
 @pytest.mark.parametrize("number", range(16))
 def test_after_every_history_the_reader_holds_the_account(server: StripeServer, number: int) -> None:
-    play_histories(server, number, examples=10)
+    play_histories(server, number, examples=15)
 
 
 @pytest.mark.thorough
