@@ -130,8 +130,8 @@ class Reader:
         return self._source(self._config, catalog(_catalog_streams()))
 
     def _source(self, config: Mapping[str, Any], chosen: ConfiguredAirbyteCatalog) -> SourceStripe:
-        """Kept, for making one takes longer than a small sync: one of the streams that are chosen first, which takes a tenth of
-        the time; one of all as soon as others are chosen."""
+        """Kept, for making one takes longer than a small sync: one of the streams that are chosen first, of which it has far
+        less to make; one of all as soon as others are chosen."""
         key = json.dumps(config)
         wanted = {each.stream.name for each in chosen.streams}
         known, source = self._sources.get(key, (set[str](), None))

@@ -597,6 +597,7 @@ def test_what_an_old_version_shows_it_expands(account: Account, server: StripeSe
 )
 def test_what_is_there_whole_may_be_expanded_too(account: Account, server: StripeServer, path: str) -> None:
     account.create("subscription", {"customer": account.create("customer")["id"]})
+    account.connect()
     plain = get(server, path.partition("?")[0]).json()["data"]
     assert get(server, path).json()["data"] == plain
 

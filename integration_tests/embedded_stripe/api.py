@@ -83,7 +83,7 @@ def route(account: Account, path: str) -> Route | None:
     if path in SINGLETONS:
         return Route(path, singleton=SINGLETONS[path])
     by_path = {known.path: known for known in (*account.collections, *UNLISTED)}
-    by_path |= {path: by_path[newer] for path, newer in OLDER_NAMES.items()}
+    by_path |= {older: by_path[newer] for older, newer in OLDER_NAMES.items()}
     if path in _PREVIEWS:
         return Route(path, by_path[_PREVIEWS[path]], is_preview=True)
     raw = path.split("/")

@@ -129,7 +129,8 @@ class Transport:
         # Without a session, which would look for cookies and redirects in each answer.
         self._adapter = _Adapter(pool_connections=2, pool_maxsize=threads, max_retries=0)
         # Looked up once: proxies and certificates come from the environment, as everywhere.
-        self._settings: dict[str, Any] = dict(requests.Session().merge_environment_settings(base, {}, True, None, None))
+        settings = requests.Session().merge_environment_settings(base, {}, stream=True, verify=None, cert=None)
+        self._settings: dict[str, Any] = dict(settings)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
 
     def about(self, account: str) -> "Transport":

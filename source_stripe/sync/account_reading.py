@@ -101,7 +101,9 @@ class AccountReading:
             return
         error, permission = stream.error, stream.endpoint.permission
         if isinstance(error, EventsError):
-            error, permission = error.error, self._endpoint_of("events").permission
+            events = self._endpoint_of("events")
+            error, permission = error.error, events.permission
+            error.asked = events.path
         self._output.put(Failed(stream.name, error, permission, stream.records))
 
 

@@ -432,7 +432,8 @@ def _items(body: bytes, answer: Answer, paging: Paging) -> tuple[list[Raw], bool
         data: list[Raw] = msgspec.json.decode(fields_of(body)["data"], type=list[Raw])
     except (msgspec.ValidationError, KeyError):
         raise answer.odd("it is no list of objects") from None
-    return data, bool(data and paging.query(None))
+    is_paged = bool(paging.query(None))
+    return data, is_paged and bool(data)
 
 
 def _as_objects(values: Raw) -> bytes:

@@ -96,7 +96,6 @@ class EventPass(PageTaker):
         except StripeError as error:
             if can_do_without and error.is_missing_permission:
                 return Told(self._told.at or self._account.stripe_now(), is_refused=True)
-            error.asked = self._endpoint.path
             raise EventsError(error) from error
         if (full := next(listener.error for listener in self._listeners if listener.index is index)) is not None:
             raise full
