@@ -124,8 +124,8 @@ class ChangingReading(Reading):
     async def _read_new(self) -> None:
         """New objects by the list, a hundred at a time, unless they are so few that reading each takes no more."""
         count, since, in_all = self.index.new()
-        pages = -(-in_all // self.endpoint.paging.size) * len(self.endpoint.passes)
-        is_of_use = count > pages
+        requests = -(-in_all // self.endpoint.paging.size) * len(self.endpoint.passes)
+        is_of_use = count > requests
         if self.endpoint.lists_new:  # No event tells of a new one.
             is_of_use, since = True, self.state.window_start(self.lookback)
         if is_of_use:
