@@ -3,7 +3,7 @@
 import asyncio
 import selectors
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -32,6 +32,8 @@ class _JumpingSelector(selectors.DefaultSelector):
         super().__init__()
         self._jumps = jumps
         self._patience = patience
+        self.on_their_way = 0
+        """How many threads are doing something of which the loop will hear."""
 
     def select(self, timeout: float | None = None) -> Any:
         if self._patience is None:
@@ -41,18 +43,28 @@ class _JumpingSelector(selectors.DefaultSelector):
             return super().select(0)
         if timeout is None or timeout < _SHORT:
             return super().select(timeout)
-        events = super().select(self._patience)
+        events = super().select(self._patience if self.on_their_way else 0)
         if not events:
             self._jumps.jump(timeout)
         return events
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """Answers that are on their way are waited for; a pause in which none comes soon takes no time."""
+    """An answer that is on its way is waited for, at most a moment for each timer; a pause in which none is takes no time."""
 
     def __init__(self, jumps: Jumps | None = None, patience: float | None = _PATIENCE) -> None:
         self.jumps = jumps or Jumps()
-        super().__init__(_JumpingSelector(self.jumps, patience))
+        self._jumping = _JumpingSelector(self.jumps, patience)
+        super().__init__(self._jumping)
+
+    def run_in_executor(self, executor: Any, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:  # type: ignore[override]
+        self._jumping.on_their_way += 1
+        future = super().run_in_executor(executor, func, *args)
+        future.add_done_callback(self._has_come)
+        return future
+
+    def _has_come(self, _: asyncio.Future[Any]) -> None:
+        self._jumping.on_their_way -= 1
 
     def time(self) -> float:
         return self.jumps.time()
