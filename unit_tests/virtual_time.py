@@ -8,9 +8,6 @@ from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
-_SHORT = 0.01
-_PATIENCE = 0.002
-
 
 class Jumps:
     """How many seconds were jumped over in all."""
@@ -26,35 +23,29 @@ class Jumps:
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Where nothing happens it does not wait: it jumps over the time."""
+    """Where nothing comes from outside it does not wait: it jumps over the time."""
 
-    def __init__(self, jumps: Jumps, patience: float | None) -> None:
+    def __init__(self, jumps: Jumps) -> None:
         super().__init__()
         self._jumps = jumps
-        self._patience = patience
         self.on_their_way = 0
         """How many threads are doing something of which the loop will hear."""
 
     def select(self, timeout: float | None = None) -> Any:
-        if self._patience is None:
-            if timeout is None:
-                raise AssertionError("everything waits for something that nobody will do")
-            self._jumps.jump(max(timeout, 0.0))
-            return super().select(0)
-        if timeout is None or timeout < _SHORT:
+        if timeout is None or self.on_their_way:
             return super().select(timeout)
-        events = super().select(self._patience if self.on_their_way else 0)
+        events = super().select(0)
         if not events:
             self._jumps.jump(timeout)
         return events
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """An answer that is on its way is waited for, at most a moment for each timer; a pause in which none is takes no time."""
+    """An answer that is on its way is waited for; a pause in which none is takes no time."""
 
-    def __init__(self, jumps: Jumps | None = None, patience: float | None = _PATIENCE) -> None:
+    def __init__(self, jumps: Jumps | None = None, selector: type[_JumpingSelector] = _JumpingSelector) -> None:
         self.jumps = jumps or Jumps()
-        self._jumping = _JumpingSelector(self.jumps, patience)
+        self._jumping = selector(self.jumps)
         super().__init__(self._jumping)
 
     def run_in_executor(self, executor: Any, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:  # type: ignore[override]
@@ -70,11 +61,18 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         return self.jumps.time()
 
 
+class _LonelySelector(_JumpingSelector):
+    def select(self, timeout: float | None = None) -> Any:
+        if timeout is None:
+            raise AssertionError("everything waits for something that nobody will do")
+        return super().select(timeout)
+
+
 class VirtualLoop(JumpingLoop):
     """Nothing comes from outside: time is what is waited for, from 0 on."""
 
     def __init__(self) -> None:
-        super().__init__(patience=None)
+        super().__init__(selector=_LonelySelector)
 
     def time(self) -> float:
         return self.jumps.seconds
