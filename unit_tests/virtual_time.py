@@ -62,6 +62,8 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
 
 class _LonelySelector(_JumpingSelector):
+    """Nobody else will do anything: what waits without a timer would wait for good, and says so."""
+
     def select(self, timeout: float | None = None) -> Any:
         if timeout is None:
             raise AssertionError("everything waits for something that nobody will do")
