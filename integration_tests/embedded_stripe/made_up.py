@@ -431,7 +431,9 @@ class _Film:
 
     def entry(self, when: int, amount: int, currency: str, kind: str, source: str, **fields: Any) -> Object:
         given = {"amount": amount, "currency": currency, "type": kind, "source": source, **fields}
-        given |= {"available_on": when if amount < 0 else when + (7 if currency == "eur" else 2) * DAY}
+        available = when if amount < 0 else when + (7 if currency == "eur" else 2) * DAY
+        # What is pending at the end turns at midnight, as Stripe's own do: not while somebody looks on.
+        given |= {"available_on": available if available <= self.end else -(-available // DAY) * DAY}
         given["status"] = "available" if amount < 0 else "pending"
         made = self.account.create("balance_transaction", given, at=when)
         if kind != "payout":
